@@ -1,0 +1,134 @@
+"""From policy files to tables: every name is checked where it stands, before anything is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from careweir.access.elements import CODED_BY, ELEMENTS, TEXT_KINDS
+from careweir.access.purposes import Purposes
+from careweir.access.rights import DataClass
+from careweir.access.schema import (
+    CodesFile,
+    DataClassEntry,
+    DataClassesFile,
+    PurposesFile,
+    SensitivityFile,
+)
+from careweir.access.source import Place, Source, parse
+from careweir.access.vocabulary import CodeKey, Known, Vocabulary
+
+WILDCARD = "*"
+
+
+def known(source: Source, place: Place, names: Iterable[str], among: Iterable[str]) -> None:
+    """Refuse the first name that nobody declared."""
+    allowed = frozenset(among)
+    for name in names:
+        if name not in allowed:
+            raise source.refuse(place, f"{name!r} is not declared anywhere")
+
+
+def compile_purposes(source: Source) -> Purposes:
+    """``purposes.yaml`` as a hierarchy without loops."""
+    file = parse(source, PurposesFile)
+    for code, parents in file.purposes.items():
+        known(source, ("purposes", code), parents, file.purposes)
+    purposes = Purposes(parents=dict(file.purposes))
+    for code, parents in file.purposes.items():
+        if any(code in purposes.lineage(parent) for parent in parents):
+            raise source.refuse(("purposes", code), "the hierarchy has a loop")
+    return purposes
+
+
+def compile_vocabulary(
+    codes: Source, sensitivities: Iterable[Source], labels: Iterable[str]
+) -> Vocabulary:
+    """``codes.yaml`` and ``sensitivity/*.yaml`` as tables."""
+    file = parse(codes, CodesFile)
+    labels = frozenset(labels)
+    table: dict[CodeKey, Known] = {}
+    for index, group in enumerate(file.groups):
+        place = ("groups", index)
+        known(codes, (*place, "system"), [group.system], file.systems)
+        if group.sensitivity is not None:
+            known(codes, (*place, "sensitivity"), [group.sensitivity], labels)
+        for code, display in group.codes.items():
+            key = (file.systems[group.system], code)
+            if key in table:
+                raise codes.refuse((*place, "codes", code), "the code stands in two groups")
+            table[key] = Known(display, group.code_class, group.sensitivity)
+    known(codes, ("unit_synonyms",), file.unit_synonyms.values(), file.units)
+
+    sensitive, words = _sensitive(sensitivities, labels, file.systems)
+    return Vocabulary(
+        systems=file.systems,
+        codes=table,
+        units=frozenset(file.units),
+        unit_synonyms=file.unit_synonyms,
+        sensitive_codes=sensitive,
+        sensitive_words=tuple((code, _pattern(found)) for code, found in sorted(words.items())),
+        any_sensitive_word=_pattern([word for found in words.values() for word in found])
+        if words
+        else None,
+        labels=labels,
+    )
+
+
+def _sensitive(
+    sources: Iterable[Source], labels: frozenset[str], systems: Mapping[str, str]
+) -> tuple[dict[CodeKey, str], dict[str, list[str]]]:
+    codes: dict[CodeKey, str] = {}
+    words: dict[str, list[str]] = {}
+    for source in sources:
+        file = parse(source, SensitivityFile)
+        known(source, ("sensitivity",), [file.sensitivity], labels)
+        known(source, ("codes",), file.codes, systems)
+        for alias, found in file.codes.items():
+            codes.update({(systems[alias], code): file.sensitivity for code in found})
+        if file.words:
+            words.setdefault(file.sensitivity, []).extend(file.words)
+    return codes, words
+
+
+def _pattern(words: Iterable[str]) -> re.Pattern[str]:
+    parts = sorted({_word(word) for word in words}, key=lambda part: (-len(part), part))
+    return re.compile(r"(?<![^\W_])(?:" + "|".join(parts) + r")(?![^\W_])", re.IGNORECASE)
+
+
+def _word(word: str) -> str:
+    stem = word.rstrip(WILDCARD)
+    body = r"[\s_-]*".join(re.escape(part) for part in re.split(r"[\s_-]+", stem.strip()))
+    return body + (r"\w*" if word.endswith(WILDCARD) else "")
+
+
+def compile_classes(source: Source, vocabulary: Vocabulary) -> dict[str, DataClass]:
+    """``data_classes.yaml``: every path is one that the projection knows how to read."""
+    file = parse(source, DataClassesFile)
+    code_classes = {entry.code_class for entry in vocabulary.codes.values()}
+    found: dict[str, DataClass] = {}
+    for name, entry in file.classes.items():
+        place = ("classes", name)
+        known(source, (*place, "resource"), [entry.resource], ELEMENTS)
+        known(source, (*place, "paths"), entry.paths, ELEMENTS[entry.resource])
+        known(source, (*place, "codes"), entry.codes, code_classes)
+        _check_class(source, place, entry)
+        found[name] = DataClass(
+            name=name,
+            resource=entry.resource,
+            paths=frozenset(entry.paths),
+            code_classes=frozenset(entry.codes),
+            transforms=frozenset(entry.transforms),
+            text=entry.text == "true",
+        )
+    return found
+
+
+def _check_class(source: Source, place: Place, entry: DataClassEntry) -> None:
+    kinds = {ELEMENTS[entry.resource][path].kind for path in entry.paths}
+    if entry.text == "false" and kinds & TEXT_KINDS:
+        raise source.refuse((*place, "paths"), "free text is granted only with `text: true`")
+    if "postal" in kinds and not entry.transforms:
+        raise source.refuse((*place, "paths"), "an address leaves only generalised")
+    if entry.codes and entry.resource not in CODED_BY:
+        raise source.refuse((*place, "codes"), f"{entry.resource} has no selecting code")

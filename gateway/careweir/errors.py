@@ -1,0 +1,157 @@
+"""What the gateway says no with, sorted by who can do something about it.
+
+    GatewayError                      carries an HTTP status and a stable ``code`` (RFC 9457 type)
+      CallerError
+        NotAuthenticated     401      no token, or one that does not hold
+        AccessDenied         403      known, and not allowed: scope, role, purpose, consent
+        NotFound             404      no such thing, or not for this reader
+        KeyReused            409      an Idempotency-Key with another body
+        BodyTooLarge         413      above the stated limit
+        QuestionInvalid      422      the question or its chart cannot be used
+      DegradedError
+        NoToolAnswered       502/503/504  every tool was asked and none gave an answer
+        Overloaded           503      shed before anything was recorded or sent
+      IntegrityError
+        AuditUnavailable     503      what cannot be recorded is not sent
+        AuditTampered        500      the record does not verify
+    PolicyInvalid                     start-up or reload refused; the old policy stays
+    ConfigInvalid                     start-up refused: a setting, a tool file, a newer schema
+
+The texts are careweir's own. They name fields and rules, never a caller's values, a patient's
+data or a vendor's words.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """A refusal with an HTTP status; ``str(error)`` is the detail and safe to show."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "The gateway failed"
+
+    def __init__(self, detail: str = "", *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+# --- the caller can mend it -------------------------------------------------------------------
+
+
+class CallerError(GatewayError):
+    """The request itself is what is wrong; repeating it unchanged cannot help."""
+
+    status = 400
+    code = "bad_request"
+    title = "The request cannot be used"
+
+
+class NotAuthenticated(CallerError):
+    """No token, or one that does not hold."""
+
+    status = 401
+    code = "not_authenticated"
+    title = "A valid access token is required"
+
+
+class AccessDenied(CallerError):
+    """Known, and not allowed. ``because`` names the rules that decided."""
+
+    status = 403
+    code = "access_denied"
+    title = "Not allowed"
+
+    def __init__(self, detail: str = "", *, because: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.because = because
+
+
+class NotFound(CallerError):
+    """No such thing, or none that this reader may know of."""
+
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class KeyReused(CallerError):
+    """An Idempotency-Key that was used with another body."""
+
+    status = 409
+    code = "idempotency_key_reused"
+    title = "This Idempotency-Key belongs to another request"
+
+
+class BodyTooLarge(CallerError):
+    """The body is above the stated limit."""
+
+    status = 413
+    code = "body_too_large"
+    title = "The request body is too large"
+
+
+class QuestionInvalid(CallerError):
+    """The question or its chart cannot be used; ``path`` names the place."""
+
+    status = 422
+    code = "question_invalid"
+    title = "The question cannot be used"
+
+    def __init__(self, detail: str = "", *, path: str | None = None) -> None:
+        super().__init__(detail)
+        self.path = path
+
+
+# --- time may mend it -------------------------------------------------------------------------
+
+
+class DegradedError(GatewayError):
+    """Nothing is wrong with the request; what it needs is not there now."""
+
+    status = 503
+    code = "degraded"
+    title = "Temporarily not available"
+
+
+class Overloaded(DegradedError):
+    """Shed before anything was recorded or sent."""
+
+    code = "overloaded"
+    title = "Too much work at once"
+
+
+# --- the record cannot be kept ----------------------------------------------------------------
+
+
+class IntegrityError(GatewayError):
+    """The audit trail cannot do its duty."""
+
+
+class AuditUnavailable(IntegrityError):
+    """The trail cannot be written; nothing is disclosed."""
+
+    status = 503
+    code = "audit_unavailable"
+    title = "The disclosure cannot be recorded, so nothing was sent"
+
+
+class AuditTampered(IntegrityError):
+    """The trail does not verify."""
+
+    code = "audit_tampered"
+    title = "The audit trail does not verify"
+
+
+# --- start-up and reload ----------------------------------------------------------------------
+
+
+class PolicyInvalid(Exception):
+    """A policy that will not be loaded; the message names file, line and rule."""
+
+
+class ConfigInvalid(Exception):
+    """A configuration that the gateway does not start with."""

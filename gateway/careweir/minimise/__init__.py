@@ -1,0 +1,19 @@
+"""What of a chart leaves for one tool, and the manifest that proves it."""
+
+from careweir.minimise.chart import Chart, SubjectMismatch, read_chart
+from careweir.minimise.command import minimise_document
+from careweir.minimise.manifest import Manifest, Transformed, Withheld, payload_paths
+from careweir.minimise.minimise import Minimised, minimise
+
+__all__ = [
+    "Chart",
+    "Manifest",
+    "Minimised",
+    "SubjectMismatch",
+    "Transformed",
+    "Withheld",
+    "minimise",
+    "minimise_document",
+    "payload_paths",
+    "read_chart",
+]

@@ -1,0 +1,305 @@
+"""What one tool may receive of one chart: need of the tool ∩ right of the role, and the manifest.
+
+The stages of one resource, each of which may keep it here: subject, codes, rights, status, study,
+sensitivity, time. What is left is projected element by element.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from careweir_kit.tool import Tool
+
+from careweir.access import Decision
+from careweir.access.elements import CODED_BY
+from careweir.minimise.chart import Chart, Record
+from careweir.minimise.manifest import (
+    BACKBONES,
+    Manifest,
+    Refusal,
+    payload_paths,
+    transformed_rows,
+    withheld_rows,
+)
+from careweir.minimise.plan import CodeKey, PlannedNeed, Way, asked_paths, plan
+from careweir.minimise.project import Projector, generalised, reference_to
+from careweir.minimise.scrub import scrubber_of
+from careweir.minimise.select import Question, Selected, Selector
+
+SUBSETTED: Final = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "SUBSETTED",
+}
+_SUBJECTS: Final = frozenset({"subject", "patient"})
+_ANY: Final[frozenset[CodeKey]] = frozenset()
+_OPAQUE: Final = frozenset({"Encounter", "ImagingStudy"})
+
+
+@dataclass(frozen=True, slots=True)
+class Minimised:
+    """What leaves. ``payload`` is None when nothing that the tool needs may leave at all."""
+
+    payload: dict[str, Any] | None
+    manifest: Manifest
+
+
+def minimise(
+    chart: Chart,
+    tool: Tool,
+    decision: Decision,
+    *,
+    subject_pseudonym: str,
+    pseudonyms: Callable[[str, str], str],
+    as_of: datetime,
+    study: str | None,
+    purpose: str,
+    role: str,
+    site: str | None,
+) -> Minimised:
+    """Work out the payload and the manifest of one tool. Pure but for what the chart remembers.
+
+    Args:
+        subject_pseudonym: the id that stands for the patient.
+        pseudonyms: kind and real reference (``Encounter``, ``Encounter/9``) to an opaque id.
+        as_of: the moment from which windows and ages count back; with an offset.
+
+    Raises:
+        QuestionInvalid: a resource that the tool needs cannot be read.
+    """
+    refusals: Counter[Refusal] = Counter()
+    transforms: set[tuple[str, str]] = set()
+    payload: dict[str, Any] | None = None
+    if decision.effect == "deny":
+        reason = "role" if decision.denied_by == "role" else "purpose"
+        refusals.update((path, reason, decision.because[0]) for path in asked_paths(tool))
+    else:
+        planned = plan(tool, decision.rights)
+        _refuse_types(chart, tool, refusals)
+        if any(need.ways for need in planned) or not planned:
+            question = Question(as_of=as_of, study=study)
+            assert decision.rights.vocabulary is not None
+            selected = Selector(chart, decision.rights, question, refusals).select(planned)
+            builder = _Builder(
+                Projector(
+                    chart=chart,
+                    vocabulary=decision.rights.vocabulary,
+                    granted=decision.rights.sensitivity,
+                    pseudonyms=pseudonyms,
+                    as_of=as_of,
+                    scrub=lambda text: scrubber_of(chart)(text),
+                ),
+                subject_pseudonym,
+                refusals,
+                transforms,
+            )
+            payload = builder.bundle(selected)
+        for refusal in _refused_paths(planned):
+            refusals[refusal] = max(refusals[refusal], 1)
+
+    manifest = Manifest(
+        tool=tool.tool,
+        tool_version=tool.version,
+        policy_revision=decision.revision,
+        purpose=purpose,
+        role=role,
+        site=site,
+        asked=asked_paths(tool),
+        sent=() if payload is None else payload_paths(payload),
+        withheld=withheld_rows(refusals),
+        transformed=transformed_rows(transforms),
+    )
+    return Minimised(payload=payload, manifest=manifest)
+
+
+def _refuse_types(chart: Chart, tool: Tool, refusals: Counter[Refusal]) -> None:
+    needed = {need.resource for need in tool.needs}
+    for kind, count in chart.counts.items():
+        if kind not in needed:
+            name = kind if kind.isascii() and kind.isalpha() and len(kind) <= 64 else "Resource"
+            refusals[name, "not_needed_by_tool", "the tool needs nothing of this type"] += count
+    if chart.skipped:
+        refusals["Bundle.entry", "not_needed_by_tool", "entry without a resource"] += chart.skipped
+
+
+def _refused_paths(planned: Iterable[PlannedNeed]) -> Iterator[Refusal]:
+    """Asked paths that no right opens: said once each, whether or not the chart has them."""
+    found = {
+        (f"{need.need.resource}.{path}", reason, rule)
+        for need in planned
+        for path, reason, rule in need.refused
+    }
+    opened = {f"{need.need.resource}.{way.path}" for need in planned for way in need.ways}
+    return (refusal for refusal in found if refusal[0] not in opened)
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """Builds the Bundle of one tool; ``refusals`` and ``transforms`` collect the manifest."""
+
+    projector: Projector
+    subject: str
+    refusals: Counter[Refusal]
+    transforms: set[tuple[str, str]]
+
+    def bundle(self, selected: Iterable[Selected]) -> dict[str, Any]:
+        ordinals: Counter[str] = Counter()
+        entries = []
+        for one in selected:
+            ordinals[one.record.resource_type] += 1
+            resource = self._resource(one, ordinals[one.record.resource_type])
+            if resource is not None:
+                entries.append({"resource": resource})
+            else:
+                ordinals[one.record.resource_type] -= 1
+        return {
+            "resourceType": "Bundle",
+            "type": "collection",
+            "meta": {"tag": [SUBSETTED]},
+            "entry": entries,
+        }
+
+    def _resource(self, one: Selected, ordinal: int) -> dict[str, Any] | None:
+        source = self.projector.chart.resource(one.record)
+        kind = one.record.resource_type
+        body = self._elements(one, source)
+        self._refuse_rest(one, source, body)
+        if not body:
+            return None
+        self.transforms.add((f"{kind}.id", "pseudonymise"))
+        found: dict[str, Any] = {
+            "resourceType": kind,
+            "id": self._id(one.record, ordinal),
+            "meta": {"tag": [SUBSETTED]},
+        }
+        for name in ("subject", "patient"):
+            if name in source and kind != "Patient":
+                self.transforms.add((f"{kind}.{name}", "pseudonymise"))
+                found[name] = {"reference": reference_to("Patient", self.subject)}
+        return found | body
+
+    def _id(self, record: Record, ordinal: int) -> str:
+        kind = record.resource_type
+        if kind == "Patient":
+            return self.subject.removeprefix("Patient/")
+        if kind in _OPAQUE:
+            return self.projector.pseudonyms(kind, record.reference).removeprefix(f"{kind}/")
+        return f"{kind[0].lower()}{ordinal}"
+
+    def _elements(self, one: Selected, source: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        nested: dict[str, dict[str, Way]] = {}
+        for way in one.ways:
+            head, _, tail = way.path.partition(".")
+            if way.element.kind in ("birthdate", "postal"):
+                self._generalise(one, way, source, found)
+            elif tail:
+                nested.setdefault(head, {})[tail] = way
+            elif head in source and head not in found:
+                wanted = one.wanted if head == CODED_BY.get(one.record.resource_type) else _ANY
+                value = self.projector.leaf(way, source[head], wanted)
+                self._keep(one, way, head, value, found)
+        for head, ways in nested.items():
+            parts = self._backbone(one, head, ways, source.get(head))
+            if parts is not None:
+                found[head] = parts
+        return found
+
+    def _keep(self, one: Selected, way: Way, name: str, value: Any, found: dict[str, Any]) -> None:
+        if value is None:
+            return
+        found[name] = value
+        path = f"{one.record.resource_type}.{way.path}"
+        if way.element.kind in ("text", "attachment"):
+            self.transforms.add((path, "redact_text"))
+        elif way.element.kind == "reference":
+            self.transforms.add((path, "pseudonymise"))
+        elif way.transform is not None:
+            self.transforms.add((path, way.transform))
+
+    def _generalise(
+        self, one: Selected, way: Way, source: Mapping[str, Any], found: dict[str, Any]
+    ) -> None:
+        parts = generalised(source, way, self.projector.as_of)
+        for name, value in parts.items():
+            if name == "extension" and name in found:
+                value = [*found[name], *(item for item in value if item not in found[name])]
+            found[name] = value
+        if parts and way.transform is not None:
+            self.transforms.add((f"{one.record.resource_type}.{way.path}", way.transform))
+
+    def _backbone(
+        self, one: Selected, head: str, ways: Mapping[str, Way], value: Any
+    ) -> list[dict[str, Any]] | dict[str, Any] | None:
+        items = value if isinstance(value, list) else [value]
+        kept = []
+        for item in items:
+            if not isinstance(item, dict):
+                continue
+            if head == "component" and not self._component_allowed(one, item):
+                continue
+            part: dict[str, Any] = {}
+            for name, way in ways.items():
+                if name in item:
+                    self._keep(one, way, name, self.projector.leaf(way, item[name], _ANY), part)
+            if part:
+                kept.append(part)
+        if not kept:
+            return None
+        return kept if isinstance(value, list) else kept[0]
+
+    def _component_allowed(self, one: Selected, item: Mapping[str, Any]) -> bool:
+        """A component leaves only under a known code that the need names and a class allows."""
+        concept = self.projector.concept(item.get("code"), frozenset())
+        codes: list[CodeKey] = [
+            (coding["system"], coding["code"]) for coding in (concept or {}).get("coding", ())
+        ]
+        if not codes:
+            self.refusals["Observation.component", "unknown_code", "code in no table"] += 1
+            return False
+        if not one.components.intersection(codes):
+            self.refusals["Observation.component", "not_needed_by_tool", "code not needed"] += 1
+            return False
+        return True
+
+    def _refuse_rest(
+        self, one: Selected, source: Mapping[str, Any], body: Mapping[str, Any]
+    ) -> None:
+        """Count the elements of a selected resource that stay here, and say why."""
+        kind = one.record.resource_type
+        opened = {way.path for way in one.ways}
+        for name, value in source.items():
+            if name in ("resourceType", "id") or (name in _SUBJECTS and kind != "Patient"):
+                continue
+            name = name if name.removeprefix("_").isidentifier() else "element"
+            if name in BACKBONES and name in body:
+                self._refuse_children(one, name, value, opened)
+            elif name not in body and not self._replaced(name, body, one):
+                self._refuse(one, name, opened)
+
+    def _replaced(self, name: str, body: Mapping[str, Any], one: Selected) -> bool:
+        generalised_to = {"birthDate": "extension"}.get(name)
+        asked = any(way.path == name and way.transform for way in one.ways)
+        return asked and generalised_to in body
+
+    def _refuse_children(self, one: Selected, head: str, value: Any, opened: set[str]) -> None:
+        for item in value if isinstance(value, list) else [value]:
+            for child in item if isinstance(item, dict) else ():
+                if f"{head}.{child}" not in opened and child.removeprefix("_").isidentifier():
+                    self._refuse(one, f"{head}.{child}", opened)
+
+    def _refuse(self, one: Selected, path: str, opened: set[str]) -> None:
+        full = f"{one.record.resource_type}.{path}"
+        for refused, reason, rule in one.refused:
+            if refused == path and path not in opened:
+                self.refusals[full, reason, rule] += 1
+                return
+        if path in opened or any(name.startswith(path + ".") for name in opened):
+            self.refusals[full, "unknown_code", "no code, unit or form that we know"] += 1
+        elif path in one.asked or any(name.startswith(path + ".") for name in one.asked):
+            self.refusals[full, "role", "no data class of the grant has this path"] += 1
+        else:
+            self.refusals[full, "not_needed_by_tool", "the tool does not ask for it"] += 1

@@ -1,0 +1,76 @@
+"""FHIR dates and how far back a window reaches."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+_DATE = re.compile(
+    r"^(\d{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01])"
+    r"(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2}))?)?)?$"
+)
+_DURATION = re.compile(
+    r"^P(?=\d|T\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
+    r"(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$"
+)
+
+
+def read_moment(value: Any) -> datetime | None:
+    """The start of a FHIR date, dateTime or instant in UTC; None when it is not one.
+
+    A time without an offset is not FHIR and names no moment, so it counts as undated.
+    """
+    if not isinstance(value, str):
+        return None
+    match = _DATE.match(value)
+    if match is None:
+        return None
+    try:
+        if "T" in value:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        year, month, day = (int(part or 1) for part in match.groups())
+        return datetime(year, month, day, tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def is_moment(value: Any) -> bool:
+    """True for a string that is a FHIR date, dateTime or instant and nothing else."""
+    return read_moment(value) is not None
+
+
+def window_start(window: str, as_of: datetime) -> datetime:
+    """The earliest moment within an ISO 8601 duration before ``as_of``. Raises ValueError."""
+    match = _DURATION.match(window)
+    if match is None:
+        raise ValueError("not an ISO 8601 duration")
+    years, months, weeks, days, hours, minutes, seconds = (int(p or 0) for p in match.groups())
+    span = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        return _months_back(as_of, 12 * years + months) - span
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _months_back(moment: datetime, months: int) -> datetime:
+    total = moment.year * 12 + moment.month - 1 - months
+    if total < 12:
+        raise OverflowError
+    year, month = divmod(total, 12)
+    last_day = calendar.monthrange(year, month + 1)[1]
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, last_day))
+
+
+def age_in_years(birth_date: Any, as_of: datetime) -> int | None:
+    """Completed years at ``as_of``; None when it is negative or the date cannot be read.
+
+    Only a full date gives an age; a year alone could be a year out.
+    """
+    if not isinstance(birth_date, str) or len(birth_date) != 10 or not is_moment(birth_date):
+        return None
+    born = date.fromisoformat(birth_date)
+    today = as_of.astimezone(UTC).date()
+    years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    return years if born <= today else None

@@ -1,0 +1,110 @@
+"""Need of the tool ∩ right of the role, worked out before a chart is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from careweir_kit.tool import Need, Tool
+
+from careweir.access import DataClass, Rights, Vocabulary
+from careweir.access.elements import ELEMENTS, TEXT_KINDS, Element
+
+CodeKey = tuple[str, str]
+# Which generalisation fits which kind of element.
+FITTING = {
+    "birthdate": frozenset({"age_years", "age_band", "year"}),
+    "date": frozenset({"year"}),
+    "postal": frozenset({"postal_3"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one path of one resource may leave: its element, its generalisation, the rule."""
+
+    path: str
+    element: Element
+    transform: str | None
+    data_class: DataClass
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNeed:
+    """One Need with its codes resolved and the ways that the rights open for it.
+
+    ``refused`` holds the paths that it asks for and that no right opens, with reason and rule.
+    """
+
+    need: Need
+    codes: frozenset[CodeKey]  # empty: any known code
+    ways: tuple[Way, ...]
+    refused: tuple[tuple[str, str, str], ...]  # path, reason, rule
+
+
+def asked_paths(tool: Tool) -> tuple[str, ...]:
+    """Every path that a tool file asks for, with its resource type."""
+    return tuple(sorted({f"{n.resource}.{path}" for n in tool.needs for path in n.paths}))
+
+
+def plan(tool: Tool, rights: Rights) -> tuple[PlannedNeed, ...]:
+    """The plan of a tool under the rights of one decision, in the order of the tool file."""
+    vocabulary = rights.vocabulary
+    assert vocabulary is not None
+    return tuple(_planned(need, rights, vocabulary) for need in tool.needs)
+
+
+def _planned(need: Need, rights: Rights, vocabulary: Vocabulary) -> PlannedNeed:
+    ways: list[Way] = []
+    refused: list[tuple[str, str, str]] = []
+    for path in need.paths:
+        found = list(_ways(need, path, rights.of(need.resource)))
+        ways.extend(found)
+        if not found:
+            refused.append((path, *_refusal(need, path)))
+    return PlannedNeed(
+        need=need,
+        codes=frozenset(
+            (vocabulary.system_url(alias), code)
+            for alias, codes in need.codes.items()
+            for code in codes
+        ),
+        ways=tuple(ways),
+        refused=tuple(refused),
+    )
+
+
+def _ways(need: Need, path: str, classes: Iterable[tuple[DataClass, str]]) -> Iterable[Way]:
+    """The ways of one path. A backbone that is named whole opens those children that are granted."""
+    elements = ELEMENTS.get(need.resource, {})
+    for data_class, rule in classes:
+        for granted in sorted(data_class.paths):
+            if granted != path and not granted.startswith(path + "."):
+                continue
+            element = elements[granted]
+            transform = need.transforms.get(path)
+            if element.kind in TEXT_KINDS and not (need.text and data_class.text):
+                continue
+            if not _generalised(element, transform, data_class):
+                continue
+            yield Way(granted, element, transform, data_class, rule)
+
+
+def _generalised(element: Element, transform: str | None, data_class: DataClass) -> bool:
+    """INVARIANT: a birth date leaves as it is only by a class without transforms."""
+    if transform is not None and transform not in FITTING.get(element.kind, frozenset()):
+        return False
+    if element.kind == "postal" and transform is None:
+        return False
+    return not data_class.transforms or transform in data_class.transforms
+
+
+def _refusal(need: Need, path: str) -> tuple[str, str]:
+    elements = ELEMENTS.get(need.resource, {})
+    element = elements.get(path)
+    if element is None and not any(name.startswith(path + ".") for name in elements):
+        return "role", "no data class can name this path"
+    if element is not None and element.kind in TEXT_KINDS and not need.text:
+        return "not_needed_by_tool", "the tool file does not say that it needs text"
+    return "role", "no data class of the grant has this path"
