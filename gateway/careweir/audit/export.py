@@ -1,0 +1,160 @@
+"""The trail as lines of JSON that can be verified without the database.
+
+    {"careweir_audit": 1}
+    {"writer": W, "seq": N, "prev_hash": hex, "hash": hex, "mac": hex, "body": {…}}
+    {"entries": N}
+
+The body stands in its line byte for byte as it is stored, so that its hash can be computed from
+the line; one that is no JSON (after tampering) stands as ``"body_base64": "…"``. The last line
+shows that the export is whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import orjson
+
+from careweir.audit.entry import Encoded, Query, Row, encoded_from_body
+from careweir.audit.report import Findings, Problem
+from careweir.audit.store import Store
+from careweir.audit.walk import RawRow, Walk
+
+EXPORT_VERSION = 1
+BATCH_LINES = 1_000
+LINE_BYTES_MAX = 16 * 1024 * 1024
+_BODY = b',"body":'
+_PLACE = ("writer", "seq", "prev_hash", "hash", "mac")
+FIRST_LINE = orjson.dumps({"careweir_audit": EXPORT_VERSION})
+
+
+def line_of(row: Row) -> bytes:
+    """One row as one line, without the newline."""
+    place = orjson.dumps(
+        {
+            "writer": row.writer,
+            "seq": row.seq,
+            "prev_hash": row.prev_hash.hex(),
+            "hash": row.hash.hex(),
+            "mac": row.mac.hex(),
+        }
+    )
+    try:
+        plain = b"\n" not in row.body and orjson.loads(row.body) is not None
+    except orjson.JSONDecodeError:
+        plain = False
+    if plain:
+        return place[:-1] + _BODY + row.body + b"}"
+    return place[:-1] + b',"body_base64":"' + base64.b64encode(row.body) + b'"}'
+
+
+def last_line(entries: int) -> bytes:
+    """The line that ends a whole export."""
+    return orjson.dumps({"entries": entries})
+
+
+async def export_lines(
+    store: Store, query: Query, *, page_rows: int = 1_000
+) -> AsyncIterator[bytes]:
+    """A whole export, line by line, at the memory of one page."""
+    yield FIRST_LINE + b"\n"
+    entries, after = 0, query.after
+    while True:
+        page = await store.page(Query(after=after), page_rows)
+        for _, row in page:
+            yield line_of(row) + b"\n"
+        entries += len(page)
+        if len(page) < page_rows:
+            break
+        after = page[-1][0]
+    yield last_line(entries) + b"\n"
+
+
+def row_of(line: bytes) -> Row:
+    """One line as a row; ValueError and the like if it is not one."""
+    head, found, body = line.partition(_BODY)
+    if found and body.endswith(b"}"):
+        place, body = orjson.loads(head + b"}"), body[:-1]
+    else:
+        place = orjson.loads(line)
+        body = base64.b64decode(place["body_base64"], validate=True)
+    writer, seq, *hashes = (place[name] for name in _PLACE)
+    try:
+        encoded = encoded_from_body(body)
+    except ValueError:
+        encoded = Encoded(body, *[None] * 6, recorded="", tool=None, type="")
+    prev_hash, digest, mac = (binascii.unhexlify(value) for value in hashes)
+    return Row(writer, seq, prev_hash, digest, mac, *encoded)
+
+
+def _raw(row: Row) -> RawRow:
+    """For the walk: the columns come out of the body, so they agree with it."""
+    return (0, *row[:6], row.recorded, row.disclosure, row.type, True)
+
+
+class ExportSource:
+    """An export, read for verification."""
+
+    contiguous = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.total: int | None = None
+
+    def alive(self, writer: str) -> bool:
+        return False
+
+    def feed(self, walk: Walk, findings: Findings) -> Iterator[None]:
+        try:
+            with self._path.open("rb") as file:
+                yield from self._feed(file, walk, findings)
+        except OSError:
+            findings.add(Problem("no_trail", detail="the export cannot be read"))
+
+    def _feed(self, lines: Iterator[bytes], walk: Walk, findings: Findings) -> Iterator[None]:
+        if not _known(next(lines, b""), findings):
+            return
+        rows: list[Row] = []
+        for line in lines:
+            try:
+                rows.append(row_of(line.rstrip(b"\n")))
+            except (ValueError, TypeError, KeyError, AttributeError):
+                _take(walk, rows)
+                yield
+                if _is_last(line, walk.entries):
+                    return
+                walk.unreadable("a line of the export is not an entry")
+                rows = []
+            if len(rows) == BATCH_LINES:
+                _take(walk, rows)
+                yield
+                rows = []
+        _take(walk, rows)
+        findings.add(Problem("export_cut"))
+
+
+def _take(walk: Walk, rows: list[Row]) -> None:
+    by_place = {(row.writer, row.seq): row for row in rows}
+    walk.take([_raw(row) for row in rows], lambda raw: by_place[raw[1], raw[2]])
+
+
+def _known(first: bytes, findings: Findings) -> bool:
+    try:
+        found: object = orjson.loads(first)
+    except orjson.JSONDecodeError:
+        found = None
+    if found == {"careweir_audit": EXPORT_VERSION}:
+        return True
+    findings.add(Problem("schema_unknown", detail="not an export of this version"))
+    return False
+
+
+def _is_last(line: bytes, entries: int) -> bool:
+    try:
+        found: object = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return found == {"entries": entries}

@@ -1,0 +1,51 @@
+"""Start a trail on the database that the settings name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+from careweir.audit.keys import AuditKeys
+from careweir.audit.spool import Spool
+from careweir.audit.sqlite import SqliteStore
+from careweir.audit.store import Store
+from careweir.audit.trail import AuditTrail, Trail
+from careweir.errors import ConfigInvalid
+
+_REPLICA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+async def open_trail(
+    *,
+    data_dir: Path | None,
+    database_url: str | None,
+    replica: str,
+    keys: AuditKeys,
+    clock: Callable[[], datetime],
+) -> AuditTrail:
+    """A trail that writes, with a writer of its own: the replica and this boot.
+
+    Args:
+        data_dir: holds the SQLite file, unless ``database_url`` is given, and the spool.
+        database_url: a PostgreSQL URL.
+        clock: the time of an entry, with its zone.
+
+    Raises:
+        AuditUnavailable: the database cannot be written to.
+        ConfigInvalid: its schema is newer, or a setting cannot be used.
+    """
+    if not _REPLICA.fullmatch(replica):
+        raise ConfigInvalid("a replica's name is 1 to 64 letters, digits, '.', '_' or '-'")
+    writer = f"{replica}.{uuid4().hex[:16]}"
+    trail = Trail(_store(data_dir, database_url), Spool(data_dir, keys.mac), keys, clock, writer)
+    await trail.start()
+    return trail
+
+
+def _store(data_dir: Path | None, database_url: str | None) -> Store:
+    if data_dir is None:
+        raise ConfigInvalid("the audit trail needs a data directory or a database URL")
+    return SqliteStore(data_dir)

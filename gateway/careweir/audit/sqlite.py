@@ -1,0 +1,303 @@
+"""The trail in one SQLite file: WAL, synchronous=FULL, one thread that writes."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from careweir.audit.entry import COLUMNS, Encoded, Query, Row, timestamp
+from careweir.audit.store import SCHEMA_VERSION, Head
+from careweir.errors import AuditUnavailable, ConfigInvalid
+
+DATABASE_FILE = "audit.db"
+WRITERS_DIR = "audit-writers"
+APPLICATION_ID = 0x63727772  # "crwr"
+BUSY_MS = 5_000
+
+_T = TypeVar("_T")
+_ROW_COLUMNS = ("writer", "seq", "prev_hash", "hash", "mac", "body", *COLUMNS)
+ROW_SQL = ", ".join(_ROW_COLUMNS)
+_INSERT = f"INSERT INTO audit_entry ({ROW_SQL}) VALUES ({', '.join('?' * len(_ROW_COLUMNS))})"  # noqa: S608
+_IMMUTABLE = "an audit entry is never changed or removed"
+
+SCHEMA: dict[str, str] = {
+    "audit_schema": "CREATE TABLE audit_schema (version INTEGER PRIMARY KEY)",
+    "audit_entry": """CREATE TABLE audit_entry (
+  position INTEGER PRIMARY KEY,
+  writer TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  prev_hash BLOB NOT NULL,
+  hash BLOB NOT NULL,
+  mac BLOB NOT NULL,
+  body BLOB NOT NULL,
+  actor TEXT,
+  client TEXT,
+  disclosure TEXT,
+  inference TEXT,
+  outcome TEXT,
+  patient_key TEXT,
+  recorded TEXT NOT NULL,
+  tool TEXT,
+  type TEXT NOT NULL
+)""",
+    "audit_place": "CREATE UNIQUE INDEX audit_place ON audit_entry (writer, seq)",
+    "audit_recorded": "CREATE INDEX audit_recorded ON audit_entry (recorded)",
+    "audit_type": "CREATE INDEX audit_type ON audit_entry (type)",
+    "audit_disclosure": "CREATE INDEX audit_disclosure ON audit_entry (disclosure, type)"
+    " WHERE disclosure IS NOT NULL",
+    **{
+        f"audit_{name}": f"CREATE INDEX audit_{name} ON audit_entry ({name})"
+        f" WHERE {name} IS NOT NULL"
+        for name in ("inference", "patient_key", "actor", "tool")
+    },
+    "audit_no_update": "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit_entry"
+    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
+    "audit_no_delete": "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_entry"
+    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
+    "audit_no_replace": "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit_entry"  # noqa: S608
+    " WHEN EXISTS (SELECT 1 FROM audit_entry WHERE position = NEW.position"
+    " OR (writer = NEW.writer AND seq = NEW.seq))"
+    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
+}
+
+
+class SqliteStore:
+    """Keeps ``Store`` over ``data_dir/audit.db``."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / DATABASE_FILE
+        self._writers = data_dir / WRITERS_DIR
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="audit-write")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="audit-read")
+        self._db: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._life: tuple[Path, int] | None = None
+
+    async def start(self, writer: str) -> None:
+        await self._write(lambda: self._start(writer))
+
+    async def commit(self, rows: Sequence[Row]) -> None:
+        await self._write(lambda: self._commit(rows))
+
+    async def head(self, writer: str) -> Head | None:
+        return await self._write(lambda: self._head(writer))
+
+    async def heads(self) -> list[Head]:
+        return await self._write(self._heads)
+
+    async def living(self, writers: Collection[str]) -> set[str]:
+        return await self._write(lambda: {w for w in writers if is_alive(self._writers, w)})
+
+    async def open_intents(self, writer: str) -> list[Row]:
+        return await self._write(lambda: self._open_intents(writer))
+
+    async def holds(self, entry: Encoded) -> bool:
+        return await self._write(lambda: self._holds(entry))
+
+    async def page(self, query: Query, size: int) -> list[tuple[int, Row]]:
+        return await self._call(self._reading, lambda: self._page(query, size))
+
+    async def alive(self) -> bool:
+        try:
+            return self._identity() == self._file
+        except OSError:
+            return False
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._writing, self._close)
+        self._writing.shutdown(wait=False)
+        self._reading.shutdown(wait=False)
+
+    # --- on the threads -----------------------------------------------------------------------
+
+    async def _write(self, work: Callable[[], _T]) -> _T:
+        return await self._call(self._writing, work)
+
+    async def _call(self, thread: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, work)
+        except (sqlite3.Error, OSError) as error:
+            raise AuditUnavailable(_reason(error), retry_after_s=1) from None
+
+    def _start(self, writer: str) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._writers.mkdir(mode=0o700, exist_ok=True)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        _migrate(self._connection())
+        self._life = _show_life(self._writers, writer)
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            db = _connect(self._path, "rw")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            self._db, self._file = db, self._identity()
+        elif self._identity() != self._file:
+            self._drop()
+            raise FileNotFoundError
+        return self._db
+
+    def _identity(self) -> tuple[int, int]:
+        found = self._path.stat()
+        return found.st_dev, found.st_ino
+
+    def _drop(self) -> None:
+        # The one that may write goes last: the last to go empties the write-ahead log.
+        for connection in (self._reader, self._db):
+            if connection is not None:
+                connection.close()
+        self._db = self._reader = None
+
+    def _commit(self, rows: Sequence[Row]) -> None:
+        try:
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(_INSERT, rows)
+            db.execute("COMMIT")
+        except (sqlite3.Error, OSError):
+            self._drop()  # rolls back; the next call connects anew
+            raise
+
+    def _head(self, writer: str) -> Head | None:
+        row = (
+            self._connection()
+            .execute(
+                "SELECT writer, seq, hash FROM audit_entry WHERE writer = ?"
+                " ORDER BY seq DESC LIMIT 1",
+                (writer,),
+            )
+            .fetchone()
+        )
+        return Head(*row) if row else None
+
+    def _heads(self) -> list[Head]:
+        writers = self._connection().execute("SELECT writer FROM audit_entry WHERE type = 'open'")
+        heads = (self._head(writer) for (writer,) in writers.fetchall())
+        return [head for head in heads if head]
+
+    def _open_intents(self, writer: str) -> list[Row]:
+        rows = self._connection().execute(
+            f"SELECT {ROW_SQL} FROM audit_entry AS i WHERE writer = ? AND type = 'intent'"  # noqa: S608
+            " AND NOT EXISTS (SELECT 1 FROM audit_entry AS o"
+            " WHERE o.disclosure = i.disclosure AND o.type = 'outcome') ORDER BY seq",
+            (writer,),
+        )
+        return [Row(*row) for row in rows]
+
+    def _holds(self, entry: Encoded) -> bool:
+        found = self._connection().execute(
+            "SELECT 1 FROM audit_entry WHERE recorded = ? AND body = ?",
+            (entry.recorded, entry.body),
+        )
+        return found.fetchone() is not None
+
+    def _page(self, query: Query, size: int) -> list[tuple[int, Row]]:
+        if self._reader is None:
+            self._reader = _connect(self._path, "ro")
+        where, values = _where(query)
+        order = "DESC" if query.newest_first else "ASC"
+        rows = self._reader.execute(
+            f"SELECT position, {ROW_SQL} FROM audit_entry WHERE {where}"  # noqa: S608
+            f" ORDER BY position {order} LIMIT ?",
+            (*values, size),
+        )
+        return [(position, Row(*row)) for position, *row in rows]
+
+    def _close(self) -> None:
+        try:
+            self._drop()
+        finally:
+            if self._life is not None:
+                path, descriptor = self._life
+                path.unlink(missing_ok=True)
+                os.close(descriptor)
+                self._life = None
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?mode={mode}"
+    db = sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000
+    )
+    db.execute("PRAGMA trusted_schema = OFF")
+    return db
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Make the schema, or refuse one that is newer."""
+    db.execute("BEGIN IMMEDIATE")
+    known = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'audit_schema'").fetchone()
+    if known is None:
+        for statement in SCHEMA.values():
+            db.execute(statement)
+        db.execute("INSERT INTO audit_schema VALUES (?)", (SCHEMA_VERSION,))
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    (version,) = db.execute("SELECT max(version) FROM audit_schema").fetchone()
+    db.execute("COMMIT")
+    if version != SCHEMA_VERSION:
+        raise ConfigInvalid(
+            f"the audit database has schema {version}; this careweir knows {SCHEMA_VERSION}"
+        )
+
+
+def _where(query: Query) -> tuple[str, list[str | int]]:
+    terms, values = ["1"], list[str | int]()
+    for name in ("inference", "disclosure", "patient_key", "actor", "tool", "type", "outcome"):
+        value = getattr(query, name)
+        if value is not None:
+            terms.append(f"{name} = ?")
+            values.append(value)
+    for moment, comparison in ((query.since, ">="), (query.until, "<")):
+        if moment is not None:
+            terms.append(f"recorded {comparison} ?")
+            values.append(timestamp(moment))
+    if query.after is not None:
+        terms.append("position < ?" if query.newest_first else "position > ?")
+        values.append(query.after)
+    return " AND ".join(terms), values
+
+
+def _show_life(directory: Path, writer: str) -> tuple[Path, int]:
+    """Hold a lock for as long as this process lives: the kernel lets go of it when it dies."""
+    path = directory / f"{writer}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return path, descriptor
+
+
+def is_alive(directory: Path, writer: str) -> bool:
+    """Does a running process hold this writer's lock? Reads only."""
+    try:
+        descriptor = os.open(directory / f"{writer}.lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _reason(error: Exception) -> str:
+    """Why, in our words: SQLite's own text could quote what was being written."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if "FULL" in name:
+        return "the audit database has no room left"
+    if "READONLY" in name or isinstance(error, PermissionError):
+        return "the audit database cannot be written to"
+    if "BUSY" in name or "LOCKED" in name:
+        return "the audit database is held by somebody else"
+    if "CANTOPEN" in name or isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "the audit database is not where it was"
+    if "CORRUPT" in name or "NOTADB" in name:
+        return "the audit database is damaged"
+    return "the audit database does not work"

@@ -1,0 +1,69 @@
+"""What a database must do for the trail. Two backends keep this, and one contract test asks both.
+
+A store moves rows; it knows nothing of hashes, keys or what an entry means. Every method raises
+``AuditUnavailable`` when the database cannot do it now, and may be called again later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
+
+from careweir.audit.entry import Encoded, Query, Row
+
+SCHEMA_VERSION = 1
+
+
+class Head(NamedTuple):
+    """The last row of one writer's chain."""
+
+    writer: str
+    seq: int
+    hash: bytes
+
+
+class Store(Protocol):
+    """One connection that writes, and readers beside it."""
+
+    async def start(self, writer: str) -> None:
+        """Connect, bring the schema up to date, and show that this writer lives.
+
+        Raises ConfigInvalid when the schema is newer than this program knows.
+        """
+        ...
+
+    async def commit(self, rows: Sequence[Row]) -> None:
+        """Make the rows durable, all or none. After an error neither is certain: ask ``head``."""
+        ...
+
+    async def head(self, writer: str) -> Head | None:
+        """Where a writer's chain ends."""
+        ...
+
+    async def heads(self) -> list[Head]:
+        """Where every writer's chain ends."""
+        ...
+
+    async def living(self, writers: Collection[str]) -> set[str]:
+        """Which of these writers still run."""
+        ...
+
+    async def open_intents(self, writer: str) -> list[Row]:
+        """The intents of a writer for which nobody has recorded an outcome."""
+        ...
+
+    async def holds(self, entry: Encoded) -> bool:
+        """Is exactly this entry on the record already?"""
+        ...
+
+    async def page(self, query: Query, size: int) -> list[tuple[int, Row]]:
+        """At most ``size`` rows with their positions, in the query's order, past its ``after``."""
+        ...
+
+    async def alive(self) -> bool:
+        """Is the database where it was?"""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; never raises."""
+        ...
