@@ -1,0 +1,277 @@
+"""Which concept a tool means: by code, checked against its words, or by the words alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from careweir.conflicts import icd10
+from careweir.conflicts.words import plain, split_horizon
+from careweir_fhir.model import ICD10CM, RADLEX, Coding
+from pydantic import BaseModel, ConfigDict
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+_CACHE_MAX = 20_000
+
+
+class ConceptRow(BaseModel):
+    """One row of ``concepts.yaml``; the file says what each field means."""
+
+    model_config = _STRICT
+
+    names: tuple[str, ...] = ()
+    icd10cm: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()
+    radlex: tuple[str, ...] = ()
+    loinc: tuple[str, ...] = ()
+    snomed: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    critical: bool = False
+    bilateral: bool = False
+    unpaired: bool = False
+    single: bool = False
+    history: bool = False
+    source: str | None = None
+    verified: bool = False
+
+
+class Concept(NamedTuple):
+    """What a coding means. ``ids`` are equal names of it, ``above`` holds them and all parents."""
+
+    ids: tuple[str, ...]
+    above: frozenset[str]
+    label: str
+    sides: frozenset[str] | None = None
+    critical: bool = False
+    bilateral: bool = False
+    unpaired: bool = False
+    single: bool = False
+    history: bool = False
+    context: str | None = None  # history, family or hypothetical, where the words say so
+    negated: bool = False
+    horizon_s: int | None = None
+    icd: str | None = None
+    usable: bool = True  # False: code and words contradict each other, or there are none
+
+
+_CONTEXTS = (
+    ("family history of ", "family"),
+    ("history of ", "history"),
+    ("personal history of ", "history"),
+    ("h o ", "history"),
+    ("rule out ", "hypothetical"),
+    ("r o ", "hypothetical"),
+    ("suspected ", "hypothetical"),
+    ("possible ", "hypothetical"),
+    ("risk of ", None),
+)
+_NEGATIONS = ("no evidence of ", "absence of ", "negative for ", "without ", "no ", "not ")
+_FILLER = frozenset({"of", "the", "a", "an", "in", "on", "and", "due", "to", "side", "unspecified",
+                     "nos", "disease", "organism", "presence"})  # fmt: skip
+_SIDES = frozenset({"right", "left", "bilateral", "both"})
+
+
+class _Words(NamedTuple):
+    key: str
+    sides: frozenset[str] | None
+    context: str | None
+    negated: bool
+    horizon_s: int | None
+
+
+def read_words(text: str) -> _Words:
+    """Take sides, negation, experiencer and horizon out of words; what is left is the key."""
+    words, context, negated = plain(text), None, False
+    for opening, meaning in _CONTEXTS:
+        if words.startswith(opening):
+            words, context = words[len(opening) :], meaning
+            break
+    for opening in _NEGATIONS:
+        if words.startswith(opening):
+            words, negated = words[len(opening) :], True
+            break
+    words, horizon_s = split_horizon(words)
+    kept = sorted({_singular(w) for w in words.split() if w not in _FILLER and w not in _SIDES})
+    return _Words(" ".join(kept), icd10.sides_in(words), context, negated, horizon_s)
+
+
+def _singular(word: str) -> str:
+    if len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+class ConceptTable:
+    """The curated cross-map; resolving is memoised, with a bound, per table."""
+
+    def __init__(self, rows: Mapping[str, ConceptRow]) -> None:
+        self.rows = rows
+        self._by_code: dict[tuple[str, str], list[str]] = {}
+        self._covers: dict[str, list[str]] = {}
+        self._by_words: dict[str, str] = {}
+        self._above: dict[str, frozenset[str]] = {}
+        self._memo: dict[tuple[str | None, str | None, str | None], Concept] = {}
+        for name, row in rows.items():
+            self._index(name, row)
+
+    def _index(self, name: str, row: ConceptRow) -> None:
+        for code in row.icd10cm:
+            self._by_code.setdefault(("icd", code), []).append(name)
+        for code in (*row.icd10cm, *row.covers):
+            self._covers.setdefault(code, []).append(name)
+        for system, codes in (("rid", row.radlex), ("loinc", row.loinc), ("sct", row.snomed)):
+            for code in codes:
+                self._by_code.setdefault((system, code), []).append(name)
+        for words in (name.replace("-", " "), *row.names):
+            self._by_words.setdefault(read_words(words).key, name)
+
+    def above(self, name: str) -> frozenset[str]:
+        """The concept and everything that it is a kind of."""
+        known = self._above.get(name)
+        if known is None:
+            row = self.rows[name]
+            known = frozenset({name}).union(*(self.above(parent) for parent in row.parents))
+            known = known.union(*(self._claimed_by(code) for code in row.icd10cm))
+            self._above[name] = known
+        return known
+
+    def _claimed_by(self, code: str) -> frozenset[str]:
+        """Concepts that cover a code as one of their kinds (not as the code itself)."""
+        exact = self._by_code.get(("icd", code), ())
+        names: set[str] = set()
+        for prefix in icd10.prefixes(code):
+            names.update(n for n in self._covers.get(prefix, ()) if n not in exact)
+        if code[0] in self._covers:
+            names.update(self._covers[code[0]])
+        return frozenset(names)
+
+    def named(self, text: str) -> Concept | None:
+        """The concept that words name, or None when the table does not know them."""
+        return self._from_words(read_words(text))
+
+    def resolve(self, coding: Coding) -> Concept:
+        """The concept of a coding; never fails, an unknown one is a concept of its own."""
+        key = (coding.system, coding.code, coding.display)
+        found = self._memo.get(key)
+        if found is None:
+            found = self._resolve(coding)
+            if len(self._memo) < _CACHE_MAX:
+                self._memo[key] = found
+        return found
+
+    def _resolve(self, coding: Coding) -> Concept:
+        words = read_words(coding.display) if coding.display and coding.display.strip() else None
+        by_words = self._from_words(words) if words else None
+        by_code = self._from_code(coding)
+        if by_code is None:
+            return _with_words(by_words or _opaque(coding, words), words)
+        if by_words is not None and not _related(by_code, by_words):
+            return by_code._replace(usable=False)
+        return _with_words(by_code, words)
+
+    def _from_words(self, words: _Words) -> Concept | None:
+        name = self._by_words.get(words.key)
+        if name is None:
+            rest = " ".join(w for w in words.key.split() if w not in ("acute", "nontraumatic"))
+            name = self._by_words.get(rest)
+        return None if name is None else self._concept((name,))
+
+    def _from_code(self, coding: Coding) -> Concept | None:
+        if not coding.code:
+            return None
+        system = _system(coding.system)
+        if system == "icd" or (system is None and icd10.tidy_code(coding.code) == coding.code):
+            return self._from_icd(coding.code)
+        names = self._by_code.get((system or "", coding.code))
+        return self._concept((names[0],)) if names else None
+
+    def _from_icd(self, raw: str) -> Concept | None:
+        code = icd10.tidy_code(raw)
+        if code is None:
+            return None
+        names = self._by_code.get(("icd", code))
+        if names:
+            concept = self._concept((names[0], f"icd:{code}"), extra=self._claimed_by(code))
+            chain = (f"icd:{prefix}" for prefix in icd10.prefixes(code))
+            return concept._replace(icd=code, above=concept.above.union(names, chain))
+        parts = icd10.take_apart(code)
+        if parts is None:
+            return None
+        return self._from_parts(code, parts)
+
+    def _from_parts(self, code: str, parts: icd10.IcdCode) -> Concept:
+        claimed = self._claimed_by(code)
+        above = frozenset(parts.ids).union(*(self.above(name) for name in claimed), claimed)
+        exact = [n for c in icd10.prefixes(code) if f"icd:{c}" == parts.ids[0]
+                 for n in self._by_code.get(("icd", c), ())]  # fmt: skip
+        ids = (parts.ids[0], *exact[:1])
+        flags = [self.rows[name] for name in above if name in self.rows]
+        return Concept(
+            ids=ids,
+            above=above.union(ids),
+            label=code,
+            sides=parts.sides,
+            critical=any(row.critical for row in flags),
+            bilateral=any(row.bilateral for row in flags),
+            unpaired=parts.sides is None and any(row.unpaired for row in flags),
+            history=any(row.history for row in flags),
+            context="history" if parts.sequela else None,
+            icd=code,
+        )
+
+    def _concept(self, ids: tuple[str, ...], extra: Iterable[str] = ()) -> Concept:
+        name = ids[0]
+        row = self.rows[name]
+        above = self.above(name).union(ids).union(*(self.above(other) for other in extra))
+        return Concept(
+            ids=ids,
+            above=above,
+            label=name.replace("-", " "),
+            critical=row.critical,
+            bilateral=row.bilateral,
+            unpaired=row.unpaired,
+            single=row.single,
+            history=row.history,
+        )
+
+
+def _system(system: str | None) -> str | None:
+    if system is None:
+        return None
+    folded = system.casefold().rstrip("/")
+    if folded == ICD10CM or "icd-10" in folded or "icd10" in folded or "6.90" in folded:
+        return "icd"
+    if folded == RADLEX or "radlex" in folded:
+        return "rid"
+    if "loinc" in folded:
+        return "loinc"
+    return "sct" if "snomed" in folded else folded
+
+
+def _opaque(coding: Coding, words: _Words | None) -> Concept:
+    """A code or words that the table does not know: equal only to itself."""
+    ids: list[str] = []
+    if coding.code:
+        ids.append(f"code:{_system(coding.system) or ''}|{coding.code.strip().upper()}")
+    if words is not None and words.key:
+        ids.append(f"words:{words.key}")
+    label = coding.display or coding.code or "no code"
+    return Concept(tuple(ids), frozenset(ids), label.strip().casefold()[:80], usable=bool(ids))
+
+
+def _with_words(concept: Concept, words: _Words | None) -> Concept:
+    if words is None:
+        return concept
+    sides = concept.sides or words.sides
+    clash = concept.sides and words.sides and not (concept.sides & words.sides)
+    return concept._replace(
+        sides=sides,
+        context=concept.context or words.context,
+        negated=words.negated,
+        horizon_s=words.horizon_s,
+        usable=concept.usable and not clash,
+    )
+
+
+def _related(a: Concept, b: Concept) -> bool:
+    return not a.above.isdisjoint(b.above)

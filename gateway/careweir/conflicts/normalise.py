@@ -1,0 +1,189 @@
+"""From a finding to a fact: what it claims, about whom, where and when, in comparable terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from careweir.conflicts.amounts import Amount, amount_of
+from careweir.conflicts.concepts import Concept
+from careweir.conflicts.icd10 import sides_in
+from careweir.conflicts.rulebook import RuleBook
+from careweir.conflicts.sites import Place
+from careweir.conflicts.words import instant, plain, reference_tail
+from careweir_fhir.model import Coding, Finding
+
+_SIDES = {
+    "right": frozenset("R"),
+    "left": frozenset("L"),
+    "bilateral": frozenset("RL"),
+}
+_CONFIDENCE_OF_PRESENCE = ("none", "class_probability", "detection")
+
+
+class Fact(NamedTuple):
+    """One current or other claim. ``polarity`` is 1 present, -1 absent, 0 neither."""
+
+    index: int
+    finding: Finding
+    source: str  # the tool, with its version: two versions of one tool are two sources
+    kind: str
+    concept: Concept
+    polarity: int
+    sides: frozenset[str] | None
+    place: Place | None
+    context: str | None  # None: the patient, now; else history, family, hypothetical
+    subject: str  # "" is the patient of the request
+    study: str | None
+    specimen: str | None
+    encounter: str | None
+    at: float | None
+    confidence: float | None
+    amount: Amount | None
+
+
+def facts_from_findings(
+    findings: Sequence[Finding], book: RuleBook, *, patient: str | None
+) -> tuple[Fact, ...]:
+    """One fact a claim, without repeats and without what was withdrawn or replaced."""
+    own = reference_tail(patient) if patient else None
+    replaced = _replaced(findings)
+    seen: set[object] = set()
+    facts: list[Fact] = []
+    for index, finding in enumerate(findings):
+        if index in replaced or _withdrawn(finding, book):
+            continue
+        fact = fact_from_finding(index, finding, book, own)
+        claim = (fact[2:-1], finding.value, finding.unit, finding.action, finding.target,
+                 finding.dose, finding.scale, finding.threshold_band, finding.horizon,
+                 finding.interval)  # fmt: skip
+        if claim not in seen:
+            seen.add(claim)
+            facts.append(fact)
+    return tuple(facts)
+
+
+def fact_from_finding(index: int, finding: Finding, book: RuleBook, own: str | None) -> Fact:
+    """Read one finding; what cannot be read stays None and is not compared."""
+    code = finding.code
+    if finding.kind == "recommendation" and finding.target is not None:
+        code = finding.target
+    concept = book.concepts.resolve(code)
+    place = _place(finding, book)
+    sides = _SIDES.get(finding.laterality or "") or concept.sides
+    if sides is None and place is not None:
+        sides = place.sides
+    context, subject = _experiencer(finding, concept, book, own)
+    version = finding.tool_version
+    return Fact(
+        index=index,
+        finding=finding,
+        source=f"{finding.tool} {version}" if version else finding.tool,
+        kind=finding.kind,
+        concept=concept,
+        polarity=_polarity(finding, concept, book),
+        sides=sides,
+        place=place,
+        context=context,
+        subject=subject,
+        study=reference_tail(finding.study) if finding.study else None,
+        specimen=reference_tail(finding.specimen) if finding.specimen else None,
+        encounter=reference_tail(finding.encounter) if finding.encounter else None,
+        at=instant(finding.effective) if finding.effective else None,
+        confidence=finding.confidence
+        if finding.confidence_kind in _CONFIDENCE_OF_PRESENCE
+        else None,
+        amount=amount_of(finding, book.quantities, book.units) if _measures(finding) else None,
+    )
+
+
+def _measures(finding: Finding) -> bool:
+    return finding.kind == "measurement"
+
+
+def _polarity(finding: Finding, concept: Concept, book: RuleBook) -> int:
+    match finding.polarity:
+        case "present":
+            said = 1
+        case "absent":
+            said = -1
+        case "indeterminate":
+            return 0
+        case _:
+            said = _unspoken_polarity(finding, book)
+    return -said if concept.negated else said
+
+
+def _unspoken_polarity(finding: Finding, book: RuleBook) -> int:
+    """A code that a coder assigns is a claim that it is there; else only clear words count."""
+    if finding.kind == "coding":
+        return 1
+    if finding.kind == "assertion" and isinstance(finding.value, str):
+        return book.general.polarity_words.get(plain(finding.value), 0)
+    return 0
+
+
+def _experiencer(
+    finding: Finding, concept: Concept, book: RuleBook, own: str | None
+) -> tuple[str | None, str]:
+    said = finding.subject_context
+    if said is None or not said.strip():
+        return concept.context, ""
+    words = plain(said)
+    known = book.general.context_words.get(words)
+    if known is None:
+        known = next(
+            (meaning for word, meaning in book.general.context_words.items() if word in words), None
+        )
+    if "/" in said and known != "family":
+        tail = reference_tail(said)
+        return concept.context, "" if tail == own else tail
+    if known is None:
+        tail = reference_tail(said)
+        return ("other", "") if tail != own else (concept.context, "")
+    return (concept.context if known == "patient" else known), ""
+
+
+def _place(finding: Finding, book: RuleBook) -> Place | None:
+    site = finding.body_site
+    if site is None:
+        return None
+    coding = site if isinstance(site, Coding) else Coding(display=site)
+    return book.sites.resolve(coding)
+
+
+def side_words(text: str) -> frozenset[str] | None:
+    """Sides named in free words."""
+    return sides_in(plain(text))
+
+
+def _withdrawn(finding: Finding, book: RuleBook) -> bool:
+    return finding.status is not None and plain(finding.status) in book.general.withdrawn
+
+
+def _replaced(findings: Sequence[Finding]) -> set[int]:
+    """Positions of findings that a later one says it replaces.
+
+    Ids are a tool's own, so a tool replaces its own findings. Another tool's finding is replaced
+    only where its id is the only such one and both are about one study or encounter.
+    """
+    pointers = [f for f in findings if f.replaces]
+    if not pointers:
+        return set()
+    by_id: dict[str, list[int]] = {}
+    for index, finding in enumerate(findings):
+        if finding.id:
+            by_id.setdefault(reference_tail(finding.id), []).append(index)
+    gone: set[int] = set()
+    for pointer in pointers:
+        named = by_id.get(reference_tail(pointer.replaces or ""), [])
+        same_tool = [i for i in named if findings[i].tool == pointer.tool]
+        others = [i for i in named if _one_occasion(findings[i], pointer)]
+        gone.update(same_tool or (others if len(named) == 1 else []))
+    return gone
+
+
+def _one_occasion(a: Finding, b: Finding) -> bool:
+    if a.study is not None or b.study is not None:
+        return a.study == b.study
+    return a.encounter == b.encounter
