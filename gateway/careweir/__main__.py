@@ -1,0 +1,5 @@
+"""``python -m careweir``."""
+
+from careweir.cli import main
+
+main()

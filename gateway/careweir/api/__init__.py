@@ -1,0 +1,1 @@
+"""HTTP in, HTTP out. FastAPI lives only here and in ``app.py``."""

@@ -1,0 +1,92 @@
+"""What the OpenAPI document says of routes that read and write bytes themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
+def _refused(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/problem+json": _PROBLEM}}
+
+
+_AUTH = {
+    "401": _refused("No token, or one that does not hold."),
+    "403": _refused("Known, and not allowed."),
+}
+_ANSWER = {"schema": {"$ref": "#/components/schemas/Answer"}}
+_BOTH = {"application/json": _ANSWER, "application/fhir+json": {"schema": {"type": "object"}}}
+
+OPEN: dict[str, Any] = {"security": []}
+READ: dict[str, Any] = {"responses": {**_AUTH, "404": _refused("No such thing.")}}
+INFERENCE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Question"}}},
+    },
+    "responses": {
+        "200": {"description": "An answer: complete or degraded.", "content": _BOTH},
+        **_AUTH,
+        "413": _refused("The body is above the limit."),
+        "422": _refused("The question or its chart cannot be used."),
+        "502": {"description": "No tool gave an answer.", "content": _BOTH},
+        "503": {"description": "Not recorded, or no tool for now.", "content": _BOTH},
+        "504": {"description": "Every tool timed out.", "content": _BOTH},
+    },
+}
+
+_TEXT = {"type": ["string", "null"]}
+SCHEMAS: dict[str, Any] = {
+    "Problem": {
+        "type": "object",
+        "required": ["type", "title", "status", "code"],
+        "properties": {
+            "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+            "code": {"type": "string"}, "detail": {"type": "string"}, "path": {"type": "string"},
+            "because": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+    "Question": {
+        "type": "object",
+        "required": ["capability", "subject", "purpose", "inputs"],
+        "additionalProperties": False,
+        "properties": {
+            "capability": {"type": "string", "examples": ["sepsis-risk"]},
+            "subject": {"type": "string", "examples": ["Patient/123"]},
+            "purpose": {"type": "string", "examples": ["TREAT"]},
+            "inputs": {"type": "object", "description": "A FHIR R4 Bundle."},
+            "context": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"encounter": _TEXT, "site": _TEXT, "study": _TEXT, "as_of": _TEXT},
+            },
+            "tools": {"type": ["array", "null"], "items": {"type": "string"}},
+            "strategy": {"enum": ["all", "first", "primary", "quorum"], "default": "all"},
+            "deadline_ms": {"type": "integer", "minimum": 1, "maximum": 60000},
+        },
+    },
+    "Answer": {
+        "type": "object",
+        "required": ["id", "capability", "subject", "outcome", "findings", "conflicts", "tools",
+                     "policy", "audit"],
+        "properties": {
+            "id": {"type": "string"},
+            "outcome": {"enum": ["complete", "degraded", "failed"]},
+            "findings": {"type": "array", "items": {"type": "object"}},
+            "conflicts": {"type": "array", "items": {"type": "object"}},
+            "tools": {"type": "array", "items": {"type": "object"}},
+        },
+    },
+}  # fmt: skip
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the schemas and the bearer scheme to FastAPI's document."""
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(SCHEMAS)
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
+    document["security"] = [{"bearer": []}]
+    return document

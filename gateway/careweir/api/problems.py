@@ -1,0 +1,55 @@
+"""Errors as RFC 9457 problem details: careweir's own words, never the caller's values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from careweir.errors import AccessDenied, GatewayError, QuestionInvalid
+from careweir.log import log
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(status: int, code: str, title: str, detail: str = "", **more: Any) -> Response:
+    """One problem document. ``code`` is stable; ``type`` is a URN made from it."""
+    body = {"type": f"urn:careweir:problem:{code}", "title": title, "status": status, "code": code}
+    if detail:
+        body["detail"] = detail
+    return Response(orjson.dumps(body | more), status_code=status, media_type=MEDIA_TYPE)
+
+
+async def on_gateway_error(_request: Request, error: Exception) -> Response:
+    """A refusal that the gateway decided on."""
+    assert isinstance(error, GatewayError)
+    more: dict[str, Any] = {}
+    if isinstance(error, QuestionInvalid) and error.path:
+        more["path"] = error.path
+    if isinstance(error, AccessDenied) and error.because:
+        more["because"] = list(error.because)
+    response = problem(error.status, error.code, error.title, error.detail, **more)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="careweir", error="invalid_token"'
+    if error.retry_after_s is not None or error.status == 503:
+        response.headers["Retry-After"] = str(error.retry_after_s or 5)
+    return response
+
+
+async def on_http_error(_request: Request, error: Exception) -> Response:
+    """404 and 405 of the router itself."""
+    status = getattr(error, "status_code", 500)
+    titles = {404: ("not_found", "Not found"), 405: ("method_not_allowed", "Method not allowed")}
+    code, title = titles.get(status, ("http_error", "The request cannot be served"))
+    response = problem(status, code, title)
+    for name, value in (getattr(error, "headers", None) or {}).items():
+        response.headers[name] = value
+    return response
+
+
+async def on_crash(_request: Request | None, error: Exception) -> Response:
+    """Anything else: the place goes to the log, nothing of it to the caller."""
+    log.error("request failed", exc_info=error)
+    return problem(500, "internal_error", "The gateway failed")

@@ -1,0 +1,191 @@
+"""The routes of ``/v1``: read the request, call one function of the core, write the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from careweir.access import Actor
+from careweir.api import openapi
+from careweir.api.auth import TokenVerifier
+from careweir.audit import AuditTrail, Query, Stored
+from careweir.capabilities import described
+from careweir.errors import AccessDenied, NotFound
+from careweir.fanout.attempt import build
+from careweir.ids import new_id
+from careweir.ledger import Ledger
+from careweir.pipeline import Gateway
+from careweir.question import read_question, rfc3339
+from careweir_kit.errors import InputsMissing, VendorError
+
+FHIR_JSON = "application/fhir+json"
+READERS = frozenset({"auditor", "privacy-officer"})
+
+router = APIRouter()
+
+
+class Services:
+    """What the routes need; ``app.py`` puts one on ``app.state``."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        verifier: TokenVerifier,
+        trail: AuditTrail,
+        ledger: Ledger,
+        deadline_ms_default: int,
+    ) -> None:
+        self.gateway = gateway
+        self.verifier = verifier
+        self.trail = trail
+        self.ledger = ledger
+        self.deadline_ms_default = deadline_ms_default
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _actor(request: Request) -> Actor:
+    return _services(request).verifier.actor(request.headers.get("authorization"))
+
+
+def _json(body: Any, *, status: int = 200, media_type: str = "application/json") -> Response:
+    return Response(orjson.dumps(body), status_code=status, media_type=media_type)
+
+
+@router.post("/v1/inferences", openapi_extra=openapi.INFERENCE)
+async def infer(request: Request) -> Response:
+    """Ask every tool of a capability about one patient; one compared, recorded answer."""
+    services, actor = _services(request), _actor(request)
+    question = read_question(await request.body(), deadline_ms_default=services.deadline_ms_default)
+    as_fhir = FHIR_JSON in request.headers.get("accept", "")
+    answer = await services.gateway.answer(question, actor, as_fhir=as_fhir)
+    if answer.fhir is not None:
+        response = _json(answer.fhir, status=answer.status, media_type=FHIR_JSON)
+    else:
+        response = _json(answer.as_json(), status=answer.status)
+    if answer.retry_after_s is not None:
+        response.headers["Retry-After"] = str(answer.retry_after_s)
+    return response
+
+
+@router.get("/v1/capabilities", openapi_extra=openapi.READ)
+async def capabilities(request: Request) -> Response:
+    """The questions that can be asked, and the tools behind each."""
+    _actor(request)
+    house = _services(request).gateway.house
+    rows = [described(one, house.tools.values()) for one in house.capabilities.values()]
+    return _json({"capabilities": rows})
+
+
+@router.get("/v1/capabilities/{name}", openapi_extra=openapi.READ)
+async def capability(request: Request, name: str) -> Response:
+    """One capability."""
+    _actor(request)
+    house = _services(request).gateway.house
+    if name not in house.capabilities:
+        raise NotFound("no such capability")
+    return _json(described(house.capabilities[name], house.tools.values()))
+
+
+@router.get("/v1/tools", openapi_extra=openapi.READ)
+async def tools(request: Request) -> Response:
+    """The tools in use here."""
+    _actor(request)
+    gateway = _services(request).gateway
+    return _json({"tools": [gateway.tool_row(name) for name in gateway.house.tools]})
+
+
+@router.get("/v1/tools/{name}", openapi_extra=openapi.READ)
+async def tool(request: Request, name: str) -> Response:
+    """One tool."""
+    _actor(request)
+    gateway = _services(request).gateway
+    if name not in gateway.house.tools:
+        raise NotFound("no such tool")
+    return _json(gateway.tool_row(name))
+
+
+@router.post("/v1/disclosures/preview", openapi_extra=openapi.INFERENCE)
+async def preview(request: Request) -> Response:
+    """What each tool would receive for this question; sends nothing."""
+    services, actor = _services(request), _actor(request)
+    question = read_question(await request.body(), deadline_ms_default=services.deadline_ms_default)
+    rows = []
+    for prepared in services.gateway.preview(question, actor):
+        manifest, request_body, lacking = prepared.minimised.manifest, None, ()
+        if prepared.transport is not None and prepared.minimised.payload is not None:
+            try:
+                wire = build(prepared, request_id=new_id("att"),
+                             as_of=rfc3339(question.as_of or services.gateway.now()),
+                             deadline_ms=question.deadline_ms)  # fmt: skip
+                request_body, lacking = wire.body.decode("utf-8", "replace"), wire.without
+                manifest = manifest.sealed(id="", body=wire.body)
+            except InputsMissing as error:
+                lacking = error.names
+            except VendorError:
+                lacking = ("a request that this tool can use",)
+        rows.append(
+            {
+                "tool": prepared.tool.tool,
+                "payload": prepared.minimised.payload,
+                "request": request_body,
+                "without": list(lacking),
+                "manifest": manifest.model_dump(mode="json"),
+            }
+        )
+    return _json({"disclosures": rows})
+
+
+@router.get("/v1/disclosures/{disclosure}", openapi_extra=openapi.READ)
+async def disclosure(request: Request, disclosure: str) -> Response:
+    """The field manifest of one disclosure, for auditors and for who caused it."""
+    services, actor = _services(request), _actor(request)
+    query = Query(disclosure=disclosure, type="intent", limit=1)
+    found = [row async for row in services.trail.read(query)]
+    mine = [row for row in found if actor.role in READERS or row.entry.actor == actor.subject]
+    await services.ledger.read(actor, what="disclosure", found=len(mine))
+    if not mine:
+        raise NotFound("no such disclosure, or not for this reader")
+    return _json(mine[0].entry.body["manifest"])
+
+
+@router.get("/v1/audit/records", openapi_extra=openapi.READ)
+async def records(request: Request, inference: str) -> Response:
+    """Everything on the record about one inference, for auditors."""
+    services, actor = _services(request), _actor(request)
+    if actor.role not in READERS:
+        raise AccessDenied("reading the audit trail needs the role auditor or privacy-officer")
+    query = Query(inference=inference, limit=1000)
+    found = [_record(row) async for row in services.trail.read(query)]
+    await services.ledger.read(actor, what="inference", found=len(found))
+    return _json({"records": found})
+
+
+def _record(row: Stored) -> dict[str, Any]:
+    entry = row.entry
+    return {
+        "writer": row.receipt.writer, "seq": row.receipt.seq, "hash": row.receipt.hash,
+        "recorded": row.recorded, "type": entry.type, "actor": entry.actor, "client": entry.client,
+        "tool": entry.tool, "disclosure": entry.disclosure, "outcome": entry.outcome,
+        "body": entry.body,
+    }  # fmt: skip
+
+
+@router.get("/healthz", openapi_extra=openapi.OPEN)
+async def healthz() -> Response:
+    """The process is alive."""
+    return _json({"status": "alive"})
+
+
+@router.get("/readyz", openapi_extra=openapi.OPEN)
+async def readyz(request: Request) -> Response:
+    """It can disclose and record. One vendor's outage does not make it unready."""
+    ready = await _services(request).trail.healthy()
+    return _json({"status": "ready" if ready else "not ready", "audit": ready},
+                 status=200 if ready else 503)  # fmt: skip

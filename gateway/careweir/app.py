@@ -1,0 +1,211 @@
+"""The composition root: the only file that knows every concrete class."""
+
+from __future__ import annotations
+
+import hmac
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+from joserfc.jwk import KeySet
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse
+
+from careweir import __version__
+from careweir.access import PolicySet
+from careweir.api import docs, openapi
+from careweir.api.auth import TokenRules, TokenVerifier
+from careweir.api.middleware import BodyCap, CrashToProblem, RequestId
+from careweir.api.problems import on_gateway_error, on_http_error
+from careweir.api.routes import Services, router
+from careweir.audit import AuditKeys, AuditTrail, open_trail
+from careweir.capabilities import load_capabilities
+from careweir.conflicts import load_rules
+from careweir.errors import ConfigInvalid, GatewayError
+from careweir.fanout import Transport, VendorPool
+from careweir.ids import new_id
+from careweir.ledger import Ledger
+from careweir.log import log
+from careweir.paths import policies_dir
+from careweir.pipeline import Gateway, House
+from careweir.settings import Settings
+from careweir_kit.errors import ToolFileInvalid
+from careweir_kit.registry import discover_adapters, load_tools
+from careweir_kit.strict_json import JsonRefused, decode
+from careweir_kit.tool import Tool
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the demo and the tests replace; production passes none."""
+
+    endpoints: Mapping[str, str] | None = None  # tool -> base URL
+    secrets: Mapping[str, str] | None = None
+    token_rules: TokenRules | None = None
+    clock: Clock = utc_now
+    seed: int | None = None
+
+
+def load_house(config: Path | None, *, endpoints: Mapping[str, str] | None = None) -> House:
+    """Read policies, rules, capabilities and tools; raises ConfigInvalid or PolicyInvalid."""
+    folder = policies_dir(config)
+    adapters = discover_adapters()
+    try:
+        tools = load_tools(folder / "tools", adapters)
+    except ToolFileInvalid as error:
+        raise ConfigInvalid(str(error)) from None
+    moved = {name: _at(tool, (endpoints or {}).get(name)) for name, tool in tools.items()}
+    capabilities = load_capabilities(folder / "capabilities.yaml")
+    for tool in moved.values():
+        if unknown := set(tool.capabilities) - set(capabilities):
+            raise ConfigInvalid(f"{tool.tool}.yaml: no such capability: {sorted(unknown)[0]}")
+    return House(
+        policies=PolicySet.load(folder),
+        rules=load_rules(folder / "conflicts"),
+        capabilities=capabilities,
+        tools=moved,
+        adapters=adapters,
+    )
+
+
+def _at(tool: Tool, endpoint: str | None) -> Tool:
+    return tool.model_copy(update={"endpoints": {"default": endpoint}}) if endpoint else tool
+
+
+def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI:
+    """The ASGI application; the trail and the vendors' connections open with its lifespan."""
+    given = overrides or Overrides()
+    house = load_house(settings.config, endpoints=given.endpoints)
+    rules = given.token_rules or _token_rules(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        keys = AuditKeys.load_or_create(settings.keys_dir or settings.data / "keys")
+        trail = await _open(settings, keys, given.clock)
+        transports = _transports(house, settings, given)
+        app.state.services = _services(settings, given, house, trail, keys, transports, rules)
+        log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
+                 policy_revision=house.policies.revision)  # fmt: skip
+        try:
+            yield
+        finally:
+            for transport in transports.values():
+                await transport.close()
+            await trail.close()
+
+    app = FastAPI(
+        title="careweir",
+        version=__version__,
+        description="One gate between a health system and all of its AI tools.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[
+            Middleware(CrashToProblem),
+            Middleware(RequestId),
+            Middleware(BodyCap, bytes_max=settings.body_bytes_max),
+        ],
+    )
+    app.include_router(router)
+    app.add_exception_handler(GatewayError, on_gateway_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    document = openapi.complete(app.openapi())
+    app.openapi = lambda: document  # type: ignore[method-assign]
+    app.add_route("/docs", lambda _request: HTMLResponse(docs.page(document)))
+    return app
+
+
+async def _open(settings: Settings, keys: AuditKeys, clock: Clock) -> AuditTrail:
+    url = settings.database_url
+    return await open_trail(
+        data_dir=None if url else settings.data,
+        database_url=url.get_secret_value() if url else None,
+        replica=settings.replica,
+        keys=keys,
+        clock=clock,
+    )
+
+
+def _services(
+    settings: Settings,
+    given: Overrides,
+    house: House,
+    trail: AuditTrail,
+    keys: AuditKeys,
+    transports: Mapping[str, Transport],
+    rules: TokenRules | None,
+) -> Services:
+    ledger = Ledger(trail, keys, new_id=new_id)
+    gateway = Gateway(
+        house,
+        ledger=ledger,
+        transports=transports,
+        pseudonym_key=hmac.digest(keys.patient, b"careweir vendor pseudonyms", "sha256"),
+        clock=given.clock,
+        new_id=new_id,
+        rng=random.Random(given.seed),  # noqa: S311 - retry jitter, not a secret
+        in_flight_max=settings.in_flight_max,
+    )
+    return Services(
+        gateway,
+        verifier=TokenVerifier(rules, clock=given.clock),
+        trail=trail,
+        ledger=ledger,
+        deadline_ms_default=settings.deadline_ms_default,
+    )
+
+
+def _transports(house: House, settings: Settings, given: Overrides) -> dict[str, Transport]:
+    """One client a tool that is reached over HTTP; refuses an endpoint that cannot be right."""
+    pools: dict[str, Transport] = {}
+    for name, tool in house.tools.items():
+        if house.adapters[tool.adapter].manifest.transport != "http":
+            continue
+        for url in tool.endpoints.values():
+            local = url.startswith("http://127.0.0.1:")
+            if not (url.startswith("https://") or local or settings.allow_http_endpoints):
+                raise ConfigInvalid(f"{name}.yaml: endpoints must be https")
+        pools[name] = VendorPool(headers=_credentials(tool, settings, given.secrets))
+    return pools
+
+
+def _credentials(
+    tool: Tool, settings: Settings, secrets: Mapping[str, str] | None
+) -> dict[str, str]:
+    auth = tool.auth
+    if auth.kind == "none" or auth.secret is None:
+        return {}
+    file = settings.secrets_dir / auth.secret if settings.secrets_dir else None
+    secret = (secrets or {}).get(auth.secret)
+    if secret is None and file is not None and file.is_file():
+        secret = file.read_text(encoding="utf-8").strip()
+    if secret is None:
+        raise ConfigInvalid(f"{tool.tool}.yaml: its secret is not in the secrets folder")
+    return {auth.header: f"Bearer {secret}" if auth.kind == "bearer" else secret}
+
+
+def _token_rules(settings: Settings) -> TokenRules | None:
+    if settings.token_issuer is None or settings.token_jwks is None:
+        return None
+    try:
+        keys = KeySet.import_key_set(decode(settings.token_jwks.read_bytes()))
+    except (OSError, JsonRefused, ValueError, KeyError):
+        raise ConfigInvalid("CAREWEIR_TOKEN_JWKS: not a readable JWKS file") from None
+    return TokenRules(
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        keys=keys,
+        lifetime_max_s=settings.token_lifetime_max_s,
+    )

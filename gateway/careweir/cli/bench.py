@@ -1,0 +1,5 @@
+"""``careweir bench``: ratios."""
+
+
+def bench() -> None:
+    """Print ratios."""

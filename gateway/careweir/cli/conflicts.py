@@ -1,0 +1,61 @@
+"""``careweir conflicts``: detect and evaluate disagreements between tools."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from careweir.cli.out import Refused, emit
+from careweir.cli.serve import Config
+from careweir.conflicts import detect_lines, load_rules
+from careweir.conflicts import evaluate as evaluate_lines
+from careweir.paths import policies_dir
+
+app = typer.Typer(no_args_is_help=True, help="Find where tools contradict each other.")
+
+
+@app.command()
+def detect(
+    file: Annotated[str, typer.Argument(help="JSON Lines of cases, or -.")] = "-",
+    config: Config = None,
+) -> None:
+    """Read one case a line, write its conflicts as one line.
+
+    In: {"id","patient","findings":[...]}. Out: {"id","conflicts":[{"type","between":[i,j],
+    "severity","reason","rule"}]}; positions count in findings. A line that cannot be read gives
+    {"id","error"} and the stream goes on; the exit code is then 2.
+
+    Example: careweir conflicts detect cases.jsonl
+    """
+    rules, unreadable = load_rules(policies_dir(config) / "conflicts"), 0
+    for row in detect_lines(_lines(file), rules):
+        unreadable += "error" in row
+        emit(row, indent=False)
+    raise typer.Exit(2 if unreadable else 0)
+
+
+@app.command()
+def evaluate(
+    file: Annotated[str, typer.Argument(help="JSON Lines of cases with their expected conflicts.")],
+    config: Config = None,
+) -> None:
+    """Precision, recall and false alarms per 100 conflict-free cases, in total and per type.
+
+    Example: careweir conflicts evaluate labelled.jsonl
+    """
+    emit(evaluate_lines(_lines(file), load_rules(policies_dir(config) / "conflicts")))
+
+
+def _lines(file: str) -> Iterator[bytes]:
+    if file == "-":
+        yield from sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as lines:
+            yield from lines
+    except OSError as error:
+        raise Refused(f"cannot read {file}: {error.strerror}") from None

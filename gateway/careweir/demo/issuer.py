@@ -1,0 +1,64 @@
+"""A token issuer that exists only for the demonstration; its key dies with the process."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+
+from careweir.api.auth import TokenRules
+from careweir.ids import new_id
+
+ISSUER = "urn:careweir:demo-issuer"
+LIFETIME_S = 8 * 3600
+PEOPLE = {
+    "ed-physician": ("Practitioner/demo-emergency-physician", ["TREAT", "ETREAT"]),
+    "hospitalist": ("Practitioner/demo-hospitalist", ["TREAT"]),
+    "radiologist": ("Practitioner/demo-radiologist", ["TREAT"]),
+    "coder": ("Practitioner/demo-coder", ["HPAYMT"]),
+    "scheduler": ("Practitioner/demo-scheduler", ["TREAT", "PATADMIN"]),
+    "utilisation-review": ("Practitioner/demo-utilisation-review", ["COVAUTH", "HPAYMT"]),
+    "integration-engine": ("Device/demo-integration-engine", ["TREAT"]),
+    "auditor": ("Practitioner/demo-auditor", ["HCOMPL", "TREAT"]),
+    "privacy-officer": ("Practitioner/demo-privacy-officer", ["HCOMPL"]),
+    "governance-board": ("Practitioner/demo-governance-board", ["HOPERAT"]),
+    "operator": ("Practitioner/demo-operator", ["HSYSADMIN"]),
+    "vendor": ("Organization/demo-vendor", ["HOPERAT"]),
+}
+
+
+class DemoIssuer:
+    """Signs one token a role, with ES256 and a key made at start."""
+
+    def __init__(self, *, audience: str) -> None:
+        self._key = ECKey.generate_key("P-256", parameters={"kid": new_id("key")}, private=True)
+        self._audience = audience
+
+    def rules(self) -> TokenRules:
+        """What the gateway checks these tokens against."""
+        public = KeySet([ECKey.import_key(self._key.as_dict(private=False))])
+        return TokenRules(ISSUER, self._audience, public, LIFETIME_S)
+
+    def tokens(self, now: datetime) -> dict[str, str]:
+        """A signed token for each role."""
+        return {role: self.token(role, now) for role in PEOPLE}
+
+    def token(self, role: str, now: datetime) -> str:
+        """A signed token for one role."""
+        subject, purposes = PEOPLE[role]
+        issued = int(now.timestamp())
+        claims = {
+            "iss": ISSUER,
+            "aud": self._audience,
+            "sub": subject,
+            "client_id": "careweir-demo",
+            "jti": new_id("tok"),
+            "iat": issued,
+            "exp": issued + LIFETIME_S,
+            "scope": "capability/*.infer",
+            "role": role,
+            "purposes": purposes,
+        }
+        header = {"alg": "ES256", "kid": self._key.kid, "typ": "JWT"}
+        return jwt.encode(header, claims, self._key, algorithms=["ES256"])

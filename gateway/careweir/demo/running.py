@@ -1,0 +1,120 @@
+"""A whole careweir on loopback: simulators as processes, the gateway on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvicorn
+from careweir_kit.simulation.launcher import SimulatorHandle, simulators
+
+from careweir.app import Overrides, build_app, load_house, utc_now
+from careweir.demo.issuer import DemoIssuer
+from careweir.errors import ConfigInvalid
+from careweir.paths import policies_dir
+from careweir.settings import Settings
+
+SEED = 20260302
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a demonstration is reached by; ``as_json`` is ``demo.json`` (CONTRACT §2)."""
+
+    base_url: str
+    tokens: dict[str, str]
+    simulators: dict[str, SimulatorHandle]
+    data: Path
+    database_url: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of ``demo.json``."""
+        return {
+            "base_url": self.base_url,
+            "tokens": self.tokens,
+            "simulators": {
+                name: {"url": one.url, "control": one.control}
+                for name, one in self.simulators.items()
+            },
+            "database_url": self.database_url,
+        }
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, host: str, port: int) -> AsyncIterator[Running]:
+    """Start simulators and gateway, yield when both listen, stop both at the end."""
+    issuer = DemoIssuer(audience=settings.token_audience)
+    house = load_house(settings.config)
+    simulated = [tool for tool in house.tools.values() if tool.simulator is not None]
+    folder = policies_dir(settings.config) / "tools"
+    bearers = {
+        tool.auth.secret: secrets.token_urlsafe(16) for tool in simulated if tool.auth.secret
+    }
+    async with simulators(
+        [folder / f"{tool.tool}.yaml" for tool in simulated], seed=SEED, bearers=bearers
+    ) as vendors:
+        overrides = Overrides(
+            endpoints={name: one.url for name, one in vendors.items()},
+            secrets=bearers,
+            token_rules=issuer.rules(),
+            seed=SEED,
+        )
+        async with _listening(settings, overrides, host, port) as base_url:
+            yield Running(
+                base_url=base_url,
+                tokens=issuer.tokens(utc_now()),
+                simulators=dict(vendors),
+                data=settings.data,
+                database_url=_database_url(settings),
+            )
+
+
+@asynccontextmanager
+async def _listening(
+    settings: Settings, overrides: Overrides, host: str, port: int
+) -> AsyncIterator[str]:
+    config = uvicorn.Config(
+        build_app(settings, overrides),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    task = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            if task.done():
+                raise ConfigInvalid(f"the gateway cannot listen on {host}:{port}")
+            await asyncio.sleep(0.02)
+        bound = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://{host}:{bound}"
+    finally:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def write_demo_json(demo: Running) -> Path:
+    """Write ``demo.json`` whole or not at all; it holds tokens, so only its owner may read it."""
+    file = demo.data / "demo.json"
+    fresh = file.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(orjson.dumps(demo.as_json(), option=orjson.OPT_INDENT_2))
+    fresh.replace(file)
+    return file
+
+
+def _database_url(settings: Settings) -> str:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return f"sqlite:///{(settings.data / 'audit.db').resolve()}"

@@ -1,0 +1,15 @@
+"""Ask every tool at once, under one deadline, with each attempt on the record before it leaves."""
+
+from careweir.fanout.ask_all import Asked, ask_all
+from careweir.fanout.attempt import AttemptLedger, Intent, Prepared
+from careweir.fanout.transport import Transport, VendorPool
+
+__all__ = [
+    "Asked",
+    "AttemptLedger",
+    "Intent",
+    "Prepared",
+    "Transport",
+    "VendorPool",
+    "ask_all",
+]

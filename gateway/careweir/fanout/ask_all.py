@@ -1,0 +1,209 @@
+"""Ask the prepared tools in parallel and say of each one what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from careweir.errors import AuditUnavailable
+from careweir.fanout.attempt import Attempted, AttemptLedger, Prepared, attempt, build, compute
+from careweir.fanout.retry import retrying
+from careweir.fanout.transport import ConnectionLost
+from careweir.ids import new_id
+from careweir.log import log
+from careweir.question import Reply, Status, Strategy
+from careweir_kit.errors import (
+    InputsMissing,
+    VendorError,
+    VendorProtocolBroken,
+    VendorRefused,
+    VendorThrottled,
+    VendorTimedOut,
+    VendorUnavailable,
+    WrongPatient,
+)
+
+STATUS_OF: dict[type[VendorError], Status] = {
+    VendorTimedOut: "timed_out",
+    VendorThrottled: "throttled",
+    VendorRefused: "refused",
+    WrongPatient: "wrong_patient",
+    VendorProtocolBroken: "protocol_error",
+    VendorUnavailable: "unavailable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What all attempts of one question share."""
+
+    ledger: AttemptLedger
+    as_of: str
+    deadline: float  # loop time
+    rng: random.Random
+
+
+async def ask_all(prepared: Sequence[Prepared], asked: Asked, *, strategy: Strategy) -> list[Reply]:
+    """One reply a tool, in the order given; raises AuditUnavailable when nothing can be recorded.
+
+    ``all`` waits for every tool, ``first`` for the first whole answer, ``quorum`` for whole
+    answers of more than half, ``primary`` asks the first tool and the others only if it fails.
+    A tool that is no longer waited for is cancelled: its reply is ``unknown``.
+    """
+    if strategy == "primary" and len(prepared) > 1:
+        first = await ask_one(prepared[0], asked)
+        if first.status == "answered":
+            return [first]
+        return [first, *await ask_all(prepared[1:], asked, strategy="all")]
+    enough = {"first": 1, "quorum": len(prepared) // 2 + 1}.get(strategy, len(prepared))
+    tasks = [asyncio.create_task(ask_one(one, asked)) for one in prepared]
+    try:
+        await _until_enough(tasks, enough)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return [_result(task, one) for task, one in zip(tasks, prepared, strict=True)]
+
+
+async def _until_enough(tasks: Sequence[asyncio.Task[Reply]], enough: int) -> None:
+    waiting = set(tasks)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # AuditUnavailable ends the question: nothing more is sent
+        finished = [task.result() for task in tasks if task.done()]
+        if sum(reply.status == "answered" for reply in finished) >= enough:
+            return
+
+
+def _result(task: asyncio.Task[Reply], prepared: Prepared) -> Reply:
+    if not task.cancelled():
+        return task.result()
+    tool = prepared.tool
+    return Reply(tool.tool, tool.version, tool.mode, "unknown", reason="no longer waited for")
+
+
+async def ask_one(prepared: Prepared, asked: Asked) -> Reply:
+    """Ask one tool, with retries where they are safe; never raises VendorError."""
+    tool, loop = prepared.tool, asyncio.get_running_loop()
+    started, state = loop.time(), _Progress()
+    deadline = min(asked.deadline, started + tool.deadline_ms / 1000)
+    try:
+        got = await _with_retries(prepared, asked, deadline, state)
+    except InputsMissing as error:
+        return _reply(prepared, state, loop.time() - started, "refused", "inputs_missing",
+                      without=error.names)  # fmt: skip
+    except VendorError as error:
+        status = _status(prepared, error)
+        log.info("tool gave no answer", tool=tool.tool, status=status, attempts=state.attempts)
+        retry_after_s = error.retry_after_s if isinstance(error, VendorThrottled) else None
+        return _reply(prepared, state, loop.time() - started, status, str(error) or error.code,
+                      retry_after_s=retry_after_s, without=state.without)  # fmt: skip
+    except AuditUnavailable:
+        raise
+    except Exception as error:
+        log.error("adapter crashed", tool=tool.tool, exc_info=error)
+        return _reply(prepared, state, loop.time() - started, "protocol_error", "adapter crashed")
+    return _answered(prepared, state, loop.time() - started, got)
+
+
+@dataclass(slots=True)
+class _Progress:
+    attempts: int = 0
+    disclosure: str | None = None
+    without: tuple[str, ...] = ()
+
+
+async def _with_retries(
+    prepared: Prepared, asked: Asked, deadline: float, state: _Progress
+) -> Attempted:
+    if prepared.transport is None:
+        return compute(prepared, asked.ledger, as_of=asked.as_of)
+    if prepared.tool.attempts_max == 1:
+        return await _recorded_attempt(prepared, asked, deadline, state)
+    loop = asyncio.get_running_loop()
+    async for again in retrying(
+        prepared.tool, seconds_left=deadline - loop.time(), sleep=asyncio.sleep, rng=asked.rng
+    ):
+        with again:
+            return await _recorded_attempt(prepared, asked, deadline, state)
+    raise AssertionError("tenacity re-raises the last failure")
+
+
+async def _recorded_attempt(
+    prepared: Prepared, asked: Asked, deadline: float, state: _Progress
+) -> Attempted:
+    """INVARIANT: the intent is committed before the first byte of the request leaves."""
+    left_ms = int((deadline - asyncio.get_running_loop().time()) * 1000)
+    if left_ms <= 0:
+        raise VendorTimedOut("the deadline passed before the tool could be asked")
+    request_id = new_id("att")
+    request = build(prepared, request_id=request_id, as_of=asked.as_of, deadline_ms=left_ms)
+    state.without = request.without
+    intent = await asked.ledger.intend(prepared, request, state.attempts + 1)
+    state.attempts += 1
+    state.disclosure = intent.disclosure
+    return await attempt(
+        prepared,
+        request,
+        intent,
+        asked.ledger,
+        request_id=request_id,
+        as_of=asked.as_of,
+        deadline=deadline,
+    )
+
+
+def _status(prepared: Prepared, error: VendorError) -> Status:
+    """A request that left and got lost is ``unknown`` for a tool that may not be asked again."""
+    for kind, status in STATUS_OF.items():
+        if isinstance(error, kind):
+            lost = isinstance(error, ConnectionLost) and prepared.tool.idempotent == "none"
+            return "unknown" if lost else status
+    return "protocol_error"
+
+
+def _answered(prepared: Prepared, state: _Progress, seconds: float, got: Attempted) -> Reply:
+    parsed = got.parsed
+    status: Status = "answered" if parsed.completeness == "full" else "partial"
+    reply = _reply(prepared, state, seconds, status, None, without=got.without)
+    return Reply(
+        tool=reply.tool,
+        version=parsed.model_version or prepared.tool.version,
+        mode=reply.mode,
+        status=status,
+        latency_ms=reply.latency_ms,
+        attempts=reply.attempts,
+        disclosure=got.disclosure,
+        without=got.without,
+        notes=parsed.notes,
+        findings=parsed.findings,
+    )
+
+
+def _reply(
+    prepared: Prepared,
+    state: _Progress,
+    seconds: float,
+    status: Status,
+    reason: str | None,
+    *,
+    without: tuple[str, ...] = (),
+    retry_after_s: float | None = None,
+) -> Reply:
+    tool = prepared.tool
+    return Reply(
+        tool=tool.tool,
+        version=tool.version,
+        mode=tool.mode,
+        status=status,
+        reason=reason,
+        latency_ms=round(seconds * 1000),
+        attempts=state.attempts,
+        disclosure=state.disclosure,
+        without=without,
+        retry_after_s=retry_after_s,
+    )

@@ -1,0 +1,207 @@
+"""One attempt: build, record the intent, send, class the answer, read it, check whose it is."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+from careweir.fanout.retry import VendorBusy
+from careweir.fanout.transport import Transport
+from careweir.minimise import Minimised
+from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
+from careweir_kit.errors import (
+    InputsMissing,
+    VendorError,
+    VendorProtocolBroken,
+    VendorRefused,
+    VendorThrottled,
+    VendorTimedOut,
+    VendorUnavailable,
+    WrongPatient,
+)
+from careweir_kit.registry import LoadedAdapter
+from careweir_kit.tool import Tool
+
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A tool that policy lets be asked, with exactly what it may see.
+
+    ``transport`` and ``endpoint`` are None and empty for a score computed in this process.
+    """
+
+    tool: Tool
+    adapter: LoadedAdapter
+    minimised: Minimised
+    subject: str  # the pseudonym that the answer must echo
+    endpoint: str
+    transport: Transport | None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A disclosure that is on the record and may now be made."""
+
+    disclosure: str
+    tool: str
+    attempt: int
+
+
+class AttemptLedger(Protocol):
+    """The record that fan-out writes to: one intent and one outcome for each attempt."""
+
+    async def intend(self, prepared: Prepared, request: VendorRequest, attempt: int) -> Intent:
+        """Commit the intent and its manifest durably, or raise AuditUnavailable."""
+
+    def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:
+        """Record what became of the attempt; durable before the answer is given."""
+
+    def computed(self, prepared: Prepared, *, outcome: str) -> None:
+        """Record a score that was computed in this process, without any disclosure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """A usable answer of one attempt."""
+
+    parsed: Parsed
+    disclosure: str | None
+    without: tuple[str, ...]
+
+
+def build(prepared: Prepared, *, request_id: str, as_of: str, deadline_ms: int) -> VendorRequest:
+    """The request that would leave for this tool. Raises InputsMissing or VendorProtocolBroken."""
+    ask = _ask(prepared, request_id, as_of, deadline_ms)
+    try:
+        return prepared.adapter.module.build_request(prepared.tool, ask)  # type: ignore[no-any-return]
+    except (InputsMissing, VendorError):
+        raise
+    except Exception:
+        raise VendorProtocolBroken("the adapter failed while building the request") from None
+
+
+async def attempt(
+    prepared: Prepared,
+    request: VendorRequest,
+    intent: Intent,
+    ledger: AttemptLedger,
+    *,
+    request_id: str,
+    as_of: str,
+    deadline: float,
+) -> Attempted:
+    """Send a recorded request and read its answer; raises VendorError.
+
+    INVARIANT: the caller holds a committed ``intent`` for exactly this request, and every way out
+    of this function concludes it.
+    """
+    digest: str | None = None
+    outcome = "unknown"
+    try:
+        async with asyncio.timeout_at(deadline):
+            answer = await _exchange(prepared, request)
+        digest = hashlib.sha256(answer.body).hexdigest()
+        parsed = _read(prepared, answer, _ask(prepared, request_id, as_of, 0))
+        outcome = "answered" if parsed.completeness == "full" else "partial"
+        return Attempted(parsed, intent.disclosure, request.without)
+    except TimeoutError:
+        outcome = VendorTimedOut.code
+        raise VendorTimedOut("no whole answer before the deadline") from None
+    except VendorError as error:
+        outcome = error.code
+        raise
+    finally:
+        ledger.conclude(intent, outcome=outcome, answer_sha256=digest)
+
+
+def compute(prepared: Prepared, ledger: AttemptLedger, *, as_of: str) -> Attempted:
+    """A published score, in this process; raises InputsMissing or VendorProtocolBroken."""
+    try:
+        parsed: Parsed = prepared.adapter.module.compute(
+            prepared.tool, _ask(prepared, "in-process", as_of, 0)
+        )
+    except InputsMissing:
+        ledger.computed(prepared, outcome="inputs_missing")
+        raise
+    except Exception:
+        ledger.computed(prepared, outcome="adapter_crashed")
+        raise VendorProtocolBroken("the score could not be computed") from None
+    ledger.computed(prepared, outcome="answered")
+    return Attempted(parsed, None, ())
+
+
+def _ask(prepared: Prepared, request_id: str, as_of: str, deadline_ms: int) -> Ask:
+    return Ask(
+        subject=prepared.subject,
+        request_id=request_id,
+        payload=prepared.minimised.payload or {},
+        as_of=as_of,
+        deadline_ms=deadline_ms,
+    )
+
+
+async def _exchange(prepared: Prepared, request: VendorRequest) -> VendorAnswer:
+    """Send, and poll while the vendor says ``pending`` and how to ask again."""
+    assert prepared.transport is not None
+    tool, bytes_max = prepared.tool, prepared.tool.answer_bytes_max
+    answer = await prepared.transport.send(prepared.endpoint, request, bytes_max=bytes_max)
+    while (verdict := _classify(prepared, answer)).answer_class == "pending":
+        if verdict.follow_up is None:
+            raise VendorUnavailable("accepted, with no way to ask for the answer")
+        await asyncio.sleep(verdict.retry_after_s or POLL_S)
+        answer = await prepared.transport.send(
+            prepared.endpoint, verdict.follow_up, bytes_max=bytes_max
+        )
+    _raise_unless_usable(tool, answer, verdict)
+    return answer
+
+
+def _classify(prepared: Prepared, answer: VendorAnswer) -> Verdict:
+    try:
+        return prepared.adapter.module.classify_answer(  # type: ignore[no-any-return]
+            prepared.tool, answer
+        )
+    except Exception:
+        raise VendorProtocolBroken("the adapter failed while classing the answer") from None
+
+
+def _raise_unless_usable(tool: Tool, answer: VendorAnswer, verdict: Verdict) -> None:
+    match verdict.answer_class:
+        case "ok" | "partial":
+            return
+        case "throttled":
+            raise VendorThrottled(verdict.note, retry_after_s=verdict.retry_after_s)
+        case "refused" | "unauthorised" | "bad_request":
+            raise VendorRefused(verdict.note or verdict.answer_class)
+        case "vendor_fault" if answer.status == 503:
+            raise VendorBusy(verdict.note)
+        case "vendor_fault":
+            raise VendorUnavailable(verdict.note)
+        case _:
+            raise VendorProtocolBroken(verdict.note)
+
+
+def _read(prepared: Prepared, answer: VendorAnswer, ask: Ask) -> Parsed:
+    try:
+        parsed: Parsed = prepared.adapter.module.parse_findings(prepared.tool, ask, answer)
+    except VendorError:
+        raise
+    except Exception:
+        raise VendorProtocolBroken("the adapter failed while reading the answer") from None
+    check_subject(parsed.echoes, prepared.subject, required=prepared.tool.subject_echo)
+    return parsed
+
+
+def check_subject(echoes: tuple[str, ...], subject: str, *, required: str) -> None:
+    """Refuse an answer that is about somebody else, or does not say whom it is about.
+
+    INVARIANT: a wrong-patient answer is never delivered.
+    """
+    if any(echo.removeprefix("Patient/") != subject for echo in echoes):
+        raise WrongPatient("the answer names another patient")
+    if not echoes and required == "required":
+        raise WrongPatient("the answer does not say whom it is about")

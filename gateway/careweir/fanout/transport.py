@@ -1,0 +1,112 @@
+"""The one place that opens a socket to a vendor.
+
+httpx is the interface and aiohttp the engine (PERFORMANCE: httpcore walks its pool on every
+request). What the libraries would do by default and this module does not: follow redirects, take
+proxies from the environment, keep a vendor's cookies, unpack an encoded body, read without limit,
+send a request again by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from careweir_kit.adapter import VendorAnswer, VendorRequest
+from careweir_kit.errors import VendorProtocolBroken, VendorUnavailable
+
+CONNECTIONS_MAX = 100
+CONNECT_S = 2.0
+
+
+class NeverSent(VendorUnavailable):
+    """The connection could not be made: no byte of the request has left."""
+
+
+class ConnectionLost(VendorUnavailable):
+    """The connection broke after the request may have been taken: its fate is not known."""
+
+
+class Transport(Protocol):
+    """Send one request to one endpoint and read the whole answer within a byte cap."""
+
+    async def send(self, url: str, request: VendorRequest, *, bytes_max: int) -> VendorAnswer:
+        """Raises VendorUnavailable (NeverSent when nothing left) or VendorProtocolBroken."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+class VendorPool:
+    """One HTTP client for one vendor's tool, for the life of the process."""
+
+    def __init__(
+        self,
+        *,
+        headers: Mapping[str, str],
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._client = httpx.AsyncClient(
+            transport=transport or AiohttpTransport(trust_env=False, client=_session),
+            headers={"Accept-Encoding": "identity", "User-Agent": "careweir", **headers},
+            timeout=httpx.Timeout(
+                None, connect=CONNECT_S
+            ),  # the attempt's deadline bounds the rest
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def send(self, url: str, request: VendorRequest, *, bytes_max: int) -> VendorAnswer:
+        """See Transport. The deadline is the caller's: cancel this to end the call."""
+        target = f"{url.rstrip('/')}/{request.path.lstrip('/')}"
+        try:
+            async with self._client.stream(
+                request.method, target, content=request.body, headers=dict(request.headers)
+            ) as response:
+                return await _read(response, bytes_max)
+        except httpx.HTTPError as error:
+            raise _unavailable(error) from None
+        except (aiohttp.ClientError, OSError):
+            raise ConnectionLost("the connection was lost") from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+async def _read(response: httpx.Response, bytes_max: int) -> VendorAnswer:
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise VendorProtocolBroken("an encoded body, which was not asked for")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > bytes_max:
+            raise VendorProtocolBroken("the answer is larger than this tool may send")
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return VendorAnswer(status=response.status_code, headers=headers, body=bytes(body))
+
+
+def _unavailable(error: httpx.HTTPError) -> VendorUnavailable:
+    """Tell a request that never left from one whose fate is not known.
+
+    httpx-aiohttp reports both as ConnectTimeout, so the cause decides.
+    """
+    if isinstance(error.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return NeverSent("no connection could be made")
+    return ConnectionLost("the connection was lost")
+
+
+def _session() -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+    )
+    # INVARIANT: no request is repeated without an intent of its own. aiohttp would silently send
+    # a PUT or GET again on a stale connection, and has no public switch for it.
+    session._retry_connection = False
+    return session

@@ -1,0 +1,41 @@
+"""Identifiers: sortable ones for records, opaque ones for what a vendor may see."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from base64 import b32encode
+from collections.abc import Callable
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+NewId = Callable[[str], str]
+
+
+def new_id(prefix: str) -> str:
+    """``inf_01J…``: a ULID (48 bits of milliseconds, 80 random bits) behind a prefix."""
+    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    digits = []
+    for _ in range(26):
+        number, low = divmod(number, 32)
+        digits.append(_CROCKFORD[low])
+    return f"{prefix}_{''.join(reversed(digits))}"
+
+
+class Pseudonyms:
+    """Opaque references for one tool and one inference.
+
+    The same real reference gives the same pseudonym within the pair, and nothing that can be
+    linked outside it: another tool, or the same tool tomorrow, sees another one.
+    """
+
+    def __init__(self, key: bytes, *, inference: str, tool: str) -> None:
+        self._key = key
+        self._scope = f"{inference}\n{tool}\n".encode()
+
+    def __call__(self, kind: str, real: str) -> str:
+        """A FHIR id of 27 characters: one letter for the kind, then 130 bits of HMAC-SHA-256."""
+        digest = hmac.digest(self._key, self._scope + f"{kind}\n{real}".encode(), hashlib.sha256)
+        return kind[0].lower() + b32encode(digest).decode("ascii").lower()[:26]

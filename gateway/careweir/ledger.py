@@ -1,0 +1,181 @@
+"""What the gateway puts on the record, in the words of the audit trail: one method an event.
+
+Who asked (the human and the client application), in which role, why, about whom (a keyed hash,
+so that it can be forgotten), what each tool would get (the field manifest), what became of each
+attempt, and what was answered (a digest and the shape, never a clinical value).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from careweir.access import Actor, Decision
+from careweir.audit import AuditKeys, AuditTrail, Entry, Receipt
+from careweir.fanout import Intent, Prepared
+from careweir.ids import NewId
+from careweir.question import Question, Reply
+from careweir_fhir.model import Conflict
+from careweir_kit.adapter import VendorRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """The part of every entry that says who asked, why and about whom."""
+
+    inference: str
+    actor: Actor
+    purpose: str
+    capability: str
+    site: str | None
+    patient_key: str | None
+
+    def entry(self, kind: str, body: dict[str, Any], **columns: str | None) -> Entry:
+        """An entry of this inference with the shared facts in its body."""
+        facts: dict[str, Any] = {
+            "role": self.actor.role,
+            "token": self.actor.jti,
+            "purpose": self.purpose,
+            "capability": self.capability,
+            "site": self.site,
+        }
+        if self.actor.break_glass is not None:
+            facts["break_glass"] = self.actor.break_glass
+        return Entry(
+            type=kind,
+            body=facts | body,
+            inference=self.inference,
+            patient_key=self.patient_key,
+            actor=self.actor.subject,
+            client=self.actor.client,
+            **columns,
+        )
+
+
+class Ledger:
+    """Everything one inference puts on the record. Implements ``AttemptLedger`` for fan-out."""
+
+    def __init__(self, trail: AuditTrail, keys: AuditKeys, *, new_id: NewId) -> None:
+        self._trail = trail
+        self._keys = keys
+        self._new_id = new_id
+
+    def about(self, inference: str, actor: Actor, question: Question) -> InferenceLedger:
+        """The ledger of one inference."""
+        who = Who(
+            inference=inference,
+            actor=actor,
+            purpose=question.purpose,
+            capability=question.capability,
+            site=question.site,
+            patient_key=self._keys.patient_key(question.subject),
+        )
+        return InferenceLedger(self._trail, who, new_id=self._new_id)
+
+    async def read(self, actor: Actor, *, what: str, found: int) -> Receipt:
+        """Reading the record is itself on the record."""
+        body = {"role": actor.role, "token": actor.jti, "what": what, "found": found}
+        return await self._trail.append(
+            Entry(type="read", body=body, actor=actor.subject, client=actor.client)
+        )
+
+
+class InferenceLedger:
+    """The record of one inference, in the order of its pipeline."""
+
+    def __init__(self, trail: AuditTrail, who: Who, *, new_id: NewId) -> None:
+        self._trail = trail
+        self._who = who
+        self._new_id = new_id
+        self._concluded: list[asyncio.Future[Receipt]] = []
+
+    async def refused(self, code: str, because: Sequence[str]) -> Receipt:
+        """A question that goes no further: durable before the refusal is given."""
+        body = {"because": list(because)}
+        return await self._trail.append(self._who.entry("refusal", body, outcome=code))
+
+    def decided(self, decision: Decision, prepared: Sequence[Prepared]) -> None:
+        """The decision and its rule; durable no later than the first intent after it."""
+        body = {
+            "because": list(decision.because),
+            "policy_revision": decision.revision,
+            "tools": [one.tool.tool for one in prepared],
+        }
+        self._submit(self._who.entry("decision", body, outcome=decision.effect))
+
+    def withheld(self, prepared: Prepared) -> None:
+        """A tool that gets nothing: what it asked for and which rule kept it back."""
+        manifest = prepared.minimised.manifest.model_dump(mode="json")
+        body = {"manifest": manifest}
+        entry = self._who.entry("withheld", body, tool=prepared.tool.tool, outcome="withheld")
+        self._submit(entry)
+
+    async def intend(self, prepared: Prepared, request: VendorRequest, attempt: int) -> Intent:
+        """Commit one attempt's intent with its field manifest; raises AuditUnavailable."""
+        disclosure = self._new_id("dis")
+        manifest = prepared.minimised.manifest.sealed(id=disclosure, body=request.body)
+        body = {
+            "tool_version": prepared.tool.version,
+            "vendor": prepared.tool.vendor,
+            "region": prepared.tool.region,
+            "attempt": attempt,
+            "manifest": manifest.model_dump(mode="json"),
+        }
+        await self._trail.append(
+            self._who.entry("intent", body, tool=prepared.tool.tool, disclosure=disclosure)
+        )
+        return Intent(disclosure=disclosure, tool=prepared.tool.tool, attempt=attempt)
+
+    def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:
+        """What became of one attempt; durable before the answer (``answered`` awaits it)."""
+        body = {"attempt": intent.attempt, "answer_sha256": answer_sha256}
+        self._submit(
+            self._who.entry(
+                "outcome", body, tool=intent.tool, disclosure=intent.disclosure, outcome=outcome
+            )
+        )
+
+    def computed(self, prepared: Prepared, *, outcome: str) -> None:
+        """A score computed in this process: nobody was told anything."""
+        manifest = prepared.minimised.manifest.model_dump(mode="json")
+        body = {"version": prepared.tool.version, "inputs": manifest}
+        entry = self._who.entry("computed", body, tool=prepared.tool.tool, outcome=outcome)
+        self._submit(entry)
+
+    async def answered(
+        self,
+        outcome: str,
+        replies: Sequence[Reply],
+        conflicts: Sequence[Conflict],
+        *,
+        findings_json: bytes,
+    ) -> Receipt:
+        """The outcome, durable before it is given; raises AuditUnavailable."""
+        body = {
+            "tools": [
+                {"tool": r.tool, "version": r.version, "status": r.status, "mode": r.mode,
+                 "latency_ms": r.latency_ms, "attempts": r.attempts, "findings": len(r.findings)}
+                for r in replies
+            ],
+            "conflicts": [{"type": c.type, "rule": c.rule, "severity": c.severity}
+                          for c in conflicts],
+            "findings_sha256": hashlib.sha256(findings_json).hexdigest(),
+        }  # fmt: skip
+        receipt = await self._trail.append(self._who.entry("answer", body, outcome=outcome))
+        for done in self._concluded:
+            done.result()  # earlier entries of one writer are durable before later ones
+        return receipt
+
+    def _submit(self, entry: Entry) -> None:
+        future = self._trail.submit(entry)
+        future.add_done_callback(_retrieved)
+        self._concluded.append(future)
+
+
+def _retrieved(future: asyncio.Future[Receipt]) -> None:
+    """A failed submit is reported by the append that follows; here it is only marked as seen."""
+    if not future.cancelled():
+        future.exception()

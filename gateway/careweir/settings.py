@@ -1,0 +1,51 @@
+"""Every setting, read once at start-up from ``CAREWEIR_*`` and files; frozen afterwards."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from careweir.errors import ConfigInvalid
+
+
+class Settings(BaseSettings):
+    """The gateway's configuration. An unknown ``CAREWEIR_*`` name refuses to start (``load``)."""
+
+    model_config = SettingsConfigDict(env_prefix="CAREWEIR_", frozen=True, extra="forbid")
+
+    config: Path | None = Field(default=None, description="Folder of policies and tools.")
+    data: Path = Field(default=Path("careweir-data"), description="Folder of the embedded SQLite.")
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL instead of SQLite."
+    )
+    secrets_dir: Path | None = Field(default=None, description="Folder of one file per secret.")
+    keys_dir: Path | None = Field(default=None, description="Folder of the audit and patient keys.")
+    replica: str = Field(default="gateway-1", pattern=r"^[A-Za-z0-9.-]{1,40}$", description="Name.")
+    token_issuer: str | None = Field(default=None, description="Issuer of access tokens.")
+    token_audience: str = Field(default="careweir", description="Audience that tokens must name.")
+    token_jwks: Path | None = Field(default=None, description="File with the issuer's JWKS.")
+    token_lifetime_max_s: int = Field(default=86_400, gt=0, description="Longest token accepted.")
+    body_bytes_max: int = Field(default=25_000_000, gt=0, description="Largest request body.")
+    deadline_ms_default: int = Field(default=4000, gt=0, le=60_000, description="Without one.")
+    in_flight_max: int = Field(default=256, gt=0, description="Questions at once; above: 503.")
+    allow_http_endpoints: bool = Field(default=False, description="Plain http to tools.")
+    log_json: bool = Field(default=True, description="JSON lines; otherwise for people.")
+
+
+def load_settings(
+    *, data: Path | None = None, database_url: str | None = None, config: Path | None = None
+) -> Settings:
+    """Environment first, the command line's options over it; raises ConfigInvalid."""
+    known = {f"CAREWEIR_{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(n for n in os.environ if n.startswith("CAREWEIR_") and n not in known)
+    if unknown := [name for name in unknown if not name.startswith("CAREWEIR_TEST_")]:
+        raise ConfigInvalid(f"unknown setting {unknown[0]} (see docs/operators.md)")
+    given = {"data": data, "database_url": database_url, "config": config}
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        fields = sorted({str(problem["loc"][0]) for problem in error.errors() if problem["loc"]})
+        raise ConfigInvalid(f"these settings cannot be used: {', '.join(fields)}") from None

@@ -1,0 +1,63 @@
+"""Logs by allow-list: declared facts are there, everything else is dropped and counted."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from careweir.log import configure, log
+
+CANARY = "CANARY Robin Okafor MRN-4711"
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_declared_facts_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    configure()
+
+    log.info("vendor answered", tool="acme-sepsis", elapsed_ms=41)
+
+    assert lines(capsys)[0]["tool"] == "acme-sepsis"
+
+
+def test_undeclared_keys_and_free_text_are_dropped_and_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure()
+
+    log.info("vendor answered", patient=CANARY, reason=CANARY + "\né", tool="acme-sepsis")
+
+    (line,) = lines(capsys)
+    assert line["dropped_keys"] == 2
+    assert "CANARY" not in json.dumps(line)
+
+
+def test_an_exception_becomes_its_type_and_place(capsys: pytest.CaptureFixture[str]) -> None:
+    configure()
+
+    def fails() -> None:
+        secret = CANARY
+        raise ValueError(secret)
+
+    try:
+        fails()
+    except ValueError as error:
+        log.error("request failed", exc_info=error)
+
+    (line,) = lines(capsys)
+    assert line["error_type"] == "ValueError"
+    assert str(line["error_at"]).startswith("test_log.py:")
+    assert "CANARY" not in json.dumps(line)
+
+
+def test_lines_of_other_libraries_lose_their_message(capsys: pytest.CaptureFixture[str]) -> None:
+    configure()
+
+    logging.getLogger("uvicorn.error").error("GET /x?name=%s", CANARY)
+
+    (line,) = lines(capsys)
+    assert line["logger"] == "uvicorn.error"
+    assert "CANARY" not in json.dumps(line)
