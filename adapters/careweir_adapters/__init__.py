@@ -1,0 +1,1 @@
+"""One folder for each wire format; discovered by its ``manifest.yaml``, never listed."""

@@ -1,0 +1,1 @@
+"""Published clinical scores, computed in this process: nothing is disclosed to anyone."""

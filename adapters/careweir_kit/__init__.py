@@ -1,0 +1,1 @@
+"""What the author of a vendor adapter imports: the contract, the tool file, errors, simulators."""

@@ -1,0 +1,1 @@
+"""Simulated vendors: a process each, true wire formats over HTTP, faults on request."""

@@ -1,0 +1,186 @@
+"""A small HTTP/1.1 server on asyncio: the faults need the socket itself, not a framework."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from careweir_kit.simulation.faults import (
+    DRIP_S,
+    ControlRefused,
+    Fault,
+    State,
+    huge_parts,
+    spoiled,
+)
+from careweir_kit.simulation.model import SimRequest, SimResponse, Twist, json_response
+
+CONTROL = "/__control"
+HEAD_BYTES_MAX = 65_536
+BODY_BYTES_MAX = 64 * 1024 * 1024
+TWISTS: Mapping[Fault, Twist] = {"wrong_patient": "wrong_patient", "old_model": "old_model"}
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """What the server stands for."""
+
+    answer: Callable[[SimRequest], SimResponse]
+    seed: int
+    bytes_cap: int
+    bearer: str | None
+
+
+class SimulatorServer:
+    """One vendor on one loopback port."""
+
+    def __init__(self, vendor: Vendor, *, latency_ms: int) -> None:
+        self._vendor = vendor
+        self.state = State(latency_ms=latency_ms, latency_default_ms=latency_ms)
+
+    async def listen(self, port: int) -> tuple[asyncio.Server, int]:
+        """Listen on 127.0.0.1; returns the server and its port."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=HEAD_BYTES_MAX)
+        return server, server.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Keep answering on one connection until either side has had enough."""
+        try:
+            while (request := await _read_request(reader, writer)) is not None:
+                if request.path.partition("?")[0] == CONTROL:
+                    await _write(writer, self._control(request))
+                elif not await self._vendor_call(request, reader, writer):
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    def _control(self, request: SimRequest) -> SimResponse:
+        if request.method == "GET":
+            return json_response(200, self.state.view())
+        try:
+            self.state.set(json.loads(request.body or b"{}"))
+        except ControlRefused as refusal:
+            return json_response(400, {"error": str(refusal)})
+        except ValueError:
+            return json_response(400, {"error": "not JSON"})
+        return json_response(200, self.state.view())
+
+    async def _vendor_call(
+        self, request: SimRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Answer one call; False when the connection is over."""
+        fault = self.state.take(request)
+        if fault == "hang":
+            await reader.read()  # ends when the client gives up
+            return False
+        if fault == "reset":
+            _reset(writer)
+            return False
+        await asyncio.sleep(self.state.latency_ms / 1000)
+        if fault == "huge_body":
+            await _write_huge(writer, self._vendor.bytes_cap)
+            return False
+        response = self._answer(request, fault)
+        await (_drip if fault == "slow_drip" else _write)(writer, response)
+        return True
+
+    def _answer(self, request: SimRequest, fault: Fault) -> SimResponse:
+        if not self._authorised(request):
+            return json_response(401, {"error": "unauthorised"})
+        twist = TWISTS.get(fault, "none")
+        call = replace(request, call=self.state.calls, seed=self._vendor.seed, twist=twist)
+        try:
+            healthy = self._vendor.answer(call)
+        except (ValueError, KeyError, TypeError, LookupError):
+            healthy = json_response(400, {"error": "bad request"})
+        return spoiled(fault, healthy, request, self.state)
+
+    def _authorised(self, request: SimRequest) -> bool:
+        if self._vendor.bearer is None:
+            return True
+        shown = request.headers.get("authorization", "")
+        return hmac.compare_digest(shown.encode(), f"Bearer {self._vendor.bearer}".encode())
+
+
+async def _read_request(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> SimRequest | None:
+    """The next request, or None when the client has closed."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, _, rest = first.partition(" ")
+    path = rest.partition(" ")[0]
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    if headers.get("expect", "").lower() == "100-continue":
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return SimRequest(method, path, headers, await _read_body(reader, headers), call=0, seed=0)
+
+
+async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
+    if "chunked" not in headers.get("transfer-encoding", "").lower():
+        length = int(headers.get("content-length") or 0)
+        return await reader.readexactly(min(length, BODY_BYTES_MAX))
+    parts = []
+    while size := int((await reader.readline()).partition(b";")[0], 16):
+        parts.append(await reader.readexactly(size))
+        await reader.readline()
+    await reader.readline()
+    return b"".join(parts)
+
+
+def _head(response: SimResponse, *, length: int | None) -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}"]
+    lines += [f"content-type: {response.content_type}"] if response.content_type else []
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    lines += ["connection: close"] if length is None else [f"content-length: {length}"]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Status"
+
+
+async def _write(writer: asyncio.StreamWriter, response: SimResponse) -> None:
+    writer.write(_head(response, length=len(response.body)) + response.body)
+    await writer.drain()
+
+
+async def _drip(writer: asyncio.StreamWriter, response: SimResponse) -> None:
+    """A byte at a time: every read succeeds, the answer never comes within a deadline."""
+    writer.write(_head(response, length=len(response.body)))
+    for position in range(len(response.body)):
+        writer.write(response.body[position : position + 1])
+        await writer.drain()
+        await asyncio.sleep(DRIP_S)
+
+
+async def _write_huge(writer: asyncio.StreamWriter, bytes_cap: int) -> None:
+    writer.write(_head(SimResponse(200, b""), length=None))
+    for part in huge_parts(bytes_cap):
+        writer.write(part)
+        await writer.drain()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close with a TCP RST instead of a FIN."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

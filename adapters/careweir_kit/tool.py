@@ -1,0 +1,80 @@
+"""The tool file: one vendor's product at this institution, as data (``policies/tools/*.yaml``)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+Transform = Literal["age_years", "age_band", "year", "postal_3"]
+
+
+class Need(BaseModel):
+    """What a tool needs of one FHIR resource type; everything else is withheld.
+
+    ``paths`` are element paths below the resource (``valueQuantity``, ``component.code``); an
+    element that is named brings its primitive leaves and, for a Coding or Quantity, its coded
+    parts. ``codes`` narrows to resources with one of these codes (alias of the system -> codes);
+    without it, every known code that the role may send. ``window`` counts back from ``as_of``
+    (ISO 8601 duration), ``last`` keeps the newest n for each code.
+    """
+
+    model_config = _STRICT
+
+    resource: str = Field(pattern=r"^[A-Z][A-Za-z]+$")
+    paths: tuple[str, ...] = Field(min_length=1)
+    codes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    window: str | None = None
+    last: int | None = Field(default=None, ge=1)
+    transforms: dict[str, Transform] = Field(default_factory=dict)
+    text: bool = False  # free text or attachments are needed, and only these paths carry it
+
+
+class Auth(BaseModel):
+    """How the gateway shows who it is; ``secret`` names a secret, it is never in the file."""
+
+    model_config = _STRICT
+
+    kind: Literal["none", "bearer", "header"] = "none"
+    secret: str | None = None
+    header: str = "Authorization"
+
+
+class Simulator(BaseModel):
+    """How the demo stands this vendor up on loopback; not read outside the demo and tests."""
+
+    model_config = _STRICT
+
+    brain: str  # which small model answers: see careweir_kit.simulation.brains
+    latency_ms: int = Field(default=20, ge=0)
+
+
+class Tool(BaseModel):
+    """One tool. ``request`` and ``answer`` belong to the adapter, which checks them."""
+
+    model_config = _STRICT
+
+    tool: str = Field(pattern=r"^[a-z][a-z0-9-]*$")  # = file name
+    vendor: str
+    product: str
+    version: str
+    adapter: str
+    capabilities: tuple[str, ...] = Field(min_length=1)
+    mode: Literal["live", "shadow", "fallback"] = "live"
+    lifecycle: Literal["draft", "shadow", "canary", "live", "suspended", "retired"] = "live"
+    region: str = "local"
+    risk_tier: Literal["low", "medium", "high"] = "medium"
+    description: str = ""
+    endpoints: dict[str, str] = Field(default_factory=dict)  # site or "default" -> base URL
+    auth: Auth = Auth()
+    deadline_ms: int = Field(default=3000, gt=0, le=60_000)
+    attempts_max: int = Field(default=1, ge=1, le=5)
+    idempotent: Literal["none", "key-header", "natural"] = "none"
+    subject_echo: Literal["required", "none"] = "required"
+    answer_bytes_max: int = Field(default=1_048_576, gt=0)
+    needs: tuple[Need, ...] = ()
+    request: dict[str, Any] = Field(default_factory=dict)
+    answer: dict[str, Any] = Field(default_factory=dict)
+    simulator: Simulator | None = None
