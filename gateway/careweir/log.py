@@ -35,7 +35,7 @@ _THIRD_PARTY = ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpcore
 
 def configure(*, json: bool = True, level: int = logging.INFO) -> None:
     """Set structlog and the standard library up so that only allowed keys reach stderr."""
-    shared = [
+    shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         exceptions_to_places,

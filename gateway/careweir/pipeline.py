@@ -68,6 +68,7 @@ class Gateway:
     async def answer(self, question: Question, actor: Actor, *, as_fhir: bool = False) -> Answer:
         """Answer one question; raises GatewayError. Two durable records enclose the disclosure."""
         house, inference = self.house, self._new_id("inf")
+        check_words(house, question)
         deadline = asyncio.get_running_loop().time() + question.deadline_ms / 1000
         as_of = question.as_of or self._clock()
         ledger = self._ledger.about(inference, actor, question)
@@ -135,6 +136,7 @@ class Gateway:
 
     def preview(self, question: Question, actor: Actor) -> list[Prepared]:
         """What each tool would receive; nothing is sent and nothing is recorded as disclosed."""
+        check_words(self.house, question)
         decision = authorise(self.house, question, actor)
         chart = read_chart(question.inputs, subject=question.subject)
         as_of = question.as_of or self._clock()
@@ -200,10 +202,19 @@ class _InFlight:
         self._gateway._in_flight -= 1
 
 
-def authorise(house: House, question: Question, actor: Actor) -> Decision:
-    """Deny by default; raises AccessDenied with the rules that decided, or QuestionInvalid."""
+def check_words(house: House, question: Question) -> None:
+    """Refuse words that nobody knows before they get anywhere, the record included.
+
+    What a caller wrote in a wrong place may be a patient's; only known codes are ever recorded.
+    """
     if question.capability not in house.capabilities:
         raise QuestionInvalid("no such capability", path="capability")
+    if question.purpose not in house.policies.purposes.parents:
+        raise QuestionInvalid("not an HL7 PurposeOfUse code", path="purpose")
+
+
+def authorise(house: House, question: Question, actor: Actor) -> Decision:
+    """Deny by default; raises AccessDenied with the rules that decided."""
     scope = {f"capability/{question.capability}.infer", "capability/*.infer"}
     if not scope & actor.scopes:
         raise AccessDenied("the token's scope does not cover this capability", because=("scope",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,9 +44,10 @@ def load_settings(
     unknown = sorted(n for n in os.environ if n.startswith("CAREWEIR_") and n not in known)
     if unknown := [name for name in unknown if not name.startswith("CAREWEIR_TEST_")]:
         raise ConfigInvalid(f"unknown setting {unknown[0]} (see docs/operators.md)")
-    given = {"data": data, "database_url": database_url, "config": config}
+    options = {"data": data, "database_url": database_url, "config": config}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**given)
     except ValidationError as error:
         fields = sorted({str(problem["loc"][0]) for problem in error.errors() if problem["loc"]})
         raise ConfigInvalid(f"these settings cannot be used: {', '.join(fields)}") from None

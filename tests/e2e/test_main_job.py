@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from support.charts import chest, sepsis
 from support.running import Served
 
@@ -160,7 +161,9 @@ def test_the_same_answer_comes_as_fhir(gateway: Served) -> None:
     bundle = response.json()
     kinds = [entry["resource"]["resourceType"] for entry in bundle["entry"]]
     assert bundle["type"] == "collection"
-    assert {"Observation", "DiagnosticReport", "Device", "Provenance", "DetectedIssue"} <= set(kinds)
+    assert {"Observation", "DiagnosticReport", "Device", "Provenance", "DetectedIssue"} <= set(
+        kinds
+    )
     assert kinds.count("Provenance") == 2
 
 
@@ -230,8 +233,6 @@ def test_a_chart_that_cannot_be_used_is_refused_clearly(
 def test_a_body_above_the_limit_is_413(gateway: Served) -> None:
     headers = {"Authorization": f"Bearer {gateway.tokens['ed-physician']}"}
 
-    response = gateway.client.post(
-        "/v1/inferences", content=b" " * 25_000_001, headers=headers
-    )
+    response = gateway.client.post("/v1/inferences", content=b" " * 25_000_001, headers=headers)
 
     assert response.status_code == 413

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+
 from support.charts import chest, sepsis
 from support.running import Served, careweir, serving
 
@@ -63,8 +64,10 @@ def test_a_refusal_is_on_the_record(gateway: Served) -> None:
     gateway.ask(sepsis(), role="scheduler")
 
     with sqlite3.connect(f"file:{gateway.data / 'audit.db'}?mode=ro", uri=True) as database:
-        found = database.execute("SELECT count(*) FROM audit_entry WHERE type = 'refusal' "
-                                 "AND actor = 'Practitioner/demo-scheduler'").fetchone()  # fmt: skip
+        found = database.execute(
+            "SELECT count(*) FROM audit_entry WHERE type = 'refusal' AND actor = ?",
+            ("Practitioner/demo-scheduler",),
+        ).fetchone()
     assert found[0] >= 1
 
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from careweir.api.auth import TokenRules, TokenVerifier
-from careweir.errors import NotAuthenticated
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
+
+from careweir.api.auth import TokenRules, TokenVerifier
+from careweir.errors import NotAuthenticated
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 T = int(NOW.timestamp())

@@ -6,6 +6,7 @@ import json
 import logging
 
 import pytest
+
 from careweir.log import configure, log
 
 CANARY = "CANARY Robin Okafor MRN-4711"

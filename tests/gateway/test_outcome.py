@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from careweir.outcome import http_status, outcome_of, retry_after
 from careweir.question import Reply
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from careweir.errors import QuestionInvalid
 from careweir.question import Question, read_question
 

@@ -95,9 +95,7 @@ def serving(data: Path) -> Iterator[Served]:
     try:
         ready = _wait_for(data / "demo.json", process, stderr)
         with httpx.Client(base_url=ready["base_url"], timeout=30, trust_env=False) as client:
-            yield Served(
-                client, ready["tokens"], ready["simulators"], data, stderr, process.pid
-            )
+            yield Served(client, ready["tokens"], ready["simulators"], data, stderr, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)

@@ -130,4 +130,4 @@ def _codes(value: Any) -> list[str]:
     """A code, a list of codes, or a list of FHIR Codings (IUA)."""
     items = [value] if isinstance(value, str) else value if isinstance(value, list) else []
     codes = [item.get("code") if isinstance(item, Mapping) else item for item in items]
-    return [code for code in codes if _text(code)]
+    return [str(code) for code in codes if _text(code)]

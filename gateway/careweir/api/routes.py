@@ -13,12 +13,10 @@ from careweir.api.auth import TokenVerifier
 from careweir.audit import AuditTrail, Query, Stored
 from careweir.capabilities import described
 from careweir.errors import AccessDenied, NotFound
-from careweir.fanout.attempt import build
-from careweir.ids import new_id
 from careweir.ledger import Ledger
 from careweir.pipeline import Gateway
+from careweir.preview import previewed
 from careweir.question import read_question, rfc3339
-from careweir_kit.errors import InputsMissing, VendorError
 
 FHIR_JSON = "application/fhir+json"
 READERS = frozenset({"auditor", "privacy-officer"})
@@ -116,30 +114,9 @@ async def preview(request: Request) -> Response:
     """What each tool would receive for this question; sends nothing."""
     services, actor = _services(request), _actor(request)
     question = read_question(await request.body(), deadline_ms_default=services.deadline_ms_default)
-    rows = []
-    for prepared in services.gateway.preview(question, actor):
-        manifest, request_body, lacking = prepared.minimised.manifest, None, ()
-        if prepared.transport is not None and prepared.minimised.payload is not None:
-            try:
-                wire = build(prepared, request_id=new_id("att"),
-                             as_of=rfc3339(question.as_of or services.gateway.now()),
-                             deadline_ms=question.deadline_ms)  # fmt: skip
-                request_body, lacking = wire.body.decode("utf-8", "replace"), wire.without
-                manifest = manifest.sealed(id="", body=wire.body)
-            except InputsMissing as error:
-                lacking = error.names
-            except VendorError:
-                lacking = ("a request that this tool can use",)
-        rows.append(
-            {
-                "tool": prepared.tool.tool,
-                "payload": prepared.minimised.payload,
-                "request": request_body,
-                "without": list(lacking),
-                "manifest": manifest.model_dump(mode="json"),
-            }
-        )
-    return _json({"disclosures": rows})
+    as_of = question.as_of or services.gateway.now()
+    prepared = services.gateway.preview(question, actor)
+    return _json({"disclosures": [previewed(one, as_of=rfc3339(as_of)) for one in prepared]})
 
 
 @router.get("/v1/disclosures/{disclosure}", openapi_extra=openapi.READ)

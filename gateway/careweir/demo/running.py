@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 import uvicorn
-from careweir_kit.simulation.launcher import SimulatorHandle, simulators
 
 from careweir.app import Overrides, build_app, load_house, utc_now
 from careweir.demo.issuer import DemoIssuer
 from careweir.errors import ConfigInvalid
 from careweir.paths import policies_dir
 from careweir.settings import Settings
+from careweir_kit.simulation.launcher import SimulatorHandle, simulators
 
 SEED = 20260302
 
@@ -76,6 +76,15 @@ async def running(settings: Settings, *, host: str, port: int) -> AsyncIterator[
             )
 
 
+class _Server(uvicorn.Server):
+    """Leaves the signals to the command that runs it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
 @asynccontextmanager
 async def _listening(
     settings: Settings, overrides: Overrides, host: str, port: int
@@ -88,8 +97,7 @@ async def _listening(
         access_log=False,
         server_header=False,
     )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    server = _Server(config)
     task = asyncio.create_task(server.serve())
     try:
         while not server.started:

@@ -9,6 +9,7 @@ send a request again by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol
 
 import aiohttp
@@ -57,6 +58,7 @@ class VendorPool:
             ),  # the attempt's deadline bounds the rest
             follow_redirects=False,
             trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # keeps none
         )
 
     async def send(self, url: str, request: VendorRequest, *, bytes_max: int) -> VendorAnswer:
