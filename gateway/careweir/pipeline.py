@@ -211,6 +211,8 @@ def check_words(house: House, question: Question) -> None:
         raise QuestionInvalid("no such capability", path="capability")
     if question.purpose not in house.policies.purposes.parents:
         raise QuestionInvalid("not an HL7 PurposeOfUse code", path="purpose")
+    if question.site is not None and question.site not in house.policies.residency.sites:
+        raise QuestionInvalid("no such site", path="context.site")
 
 
 def authorise(house: House, question: Question, actor: Actor) -> Decision:

@@ -2,6 +2,98 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Test, explain and compare policies.")
+from careweir.access import PolicySet
+from careweir.access import decision_tables as tables
+from careweir.access.diff import diff as policy_diff
+from careweir.access.explain import explain as policy_explain
+from careweir.access.lint import lint as policy_lint
+from careweir.app import load_house
+from careweir.cli.out import Refused, emit, say
+from careweir.cli.serve import Config
+from careweir.paths import policies_dir
+
+app = typer.Typer(no_args_is_help=True, help="Test, explain, compare and lint policies.")
+
+
+@app.command("test")
+def run_tables(config: Config = None) -> None:
+    """Run the decision tables in POLICIES/tests/*.yaml. Exit 1 when a row fails.
+
+    Example: careweir policy test
+    """
+    folder = policies_dir(config)
+    result = tables.run_tables(PolicySet.load(folder), folder)
+    for row in result["rows"]:
+        if not row["passed"]:
+            say(f"{row['at']}: {row['row']}: {'; '.join(row['why'])}")
+    say(f"{result['passed']} rows passed, {result['failed']} failed")
+    emit(result)
+    raise typer.Exit(1 if result["failed"] else 0)
+
+
+@app.command()
+def explain(
+    role: Annotated[str, typer.Option(help="Role of who asks.")],
+    purpose: Annotated[str, typer.Option(help="Purpose of use, e.g. TREAT.")],
+    capability: Annotated[str, typer.Option(help="The question that is asked.")],
+    site: Annotated[str | None, typer.Option(help="Site of who asks.")] = None,
+    tool: Annotated[str | None, typer.Option(help="Also what this tool would get.")] = None,
+    break_glass: Annotated[bool, typer.Option(help="With an emergency override.")] = False,
+    config: Config = None,
+) -> None:
+    """Say which rule on which line decides, and what it opens. Exit 3 when it denies.
+
+    Example: careweir policy explain --role radiologist --purpose TREAT --capability sepsis-risk
+    """
+    house = load_house(config)
+    if tool is not None and tool not in house.tools:
+        raise Refused(f"no such tool: known are {', '.join(house.tools)}")
+    found = policy_explain(
+        house.policies,
+        role=role,
+        purpose=purpose,
+        capability=capability,
+        site=site,
+        break_glass=break_glass,
+        tool=None if tool is None else house.tools[tool],
+    )
+    for line in found["words"]:
+        say(line)
+    emit(found)
+    raise typer.Exit(0 if found["effect"] == "permit" else 3)
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="A folder of policies.")],
+    new: Annotated[Path, typer.Argument(help="Another folder of policies.")],
+) -> None:
+    """Which role and tool would gain or lose which path. Exit 1 when anything changes.
+
+    Example: careweir policy diff policies/ proposed/
+    """
+    for folder in (old, new):
+        if not (folder / "roles.yaml").is_file():
+            raise Refused(f"{folder}: not a folder of policies (no roles.yaml there)")
+    found = policy_diff(PolicySet.load(old), PolicySet.load(new), load_house(new).tools.values())
+    emit(found)
+    raise typer.Exit(1 if found["changes"] else 0)
+
+
+@app.command()
+def lint(config: Config = None) -> None:
+    """Rules that never apply, grants wider than any need, tools that no role can satisfy.
+
+    Exit 1 when there is something to look at. Example: careweir policy lint
+    """
+    house = load_house(config)
+    found = policy_lint(house.policies, house.tools.values())
+    for remark in found["remarks"]:
+        say(f"{remark['at']}: {remark['rule']}: {remark['message']}")
+    emit(found)
+    raise typer.Exit(1 if found["remarks"] else 0)
