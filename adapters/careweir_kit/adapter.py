@@ -19,9 +19,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from careweir_fhir.model import Completeness, Finding
 from careweir_kit.tool import Tool
-from pydantic import BaseModel, ConfigDict, Field
 
 AnswerClass = Literal[
     "ok",  # a whole answer in the vendor's format
@@ -128,12 +129,15 @@ class HttpAdapter(Protocol):
 
     def check_tool(self, tool: Tool) -> None:
         """Refuse a tool file whose mapping this adapter cannot use. Raises ToolFileInvalid."""
+        ...
 
     def build_request(self, tool: Tool, ask: Ask) -> VendorRequest:
         """Map the minimised chart to one request. Raises InputsMissing."""
+        ...
 
     def classify_answer(self, tool: Tool, answer: VendorAnswer) -> Verdict:
         """Say what kind of answer this is; never raises."""
+        ...
 
     def parse_findings(self, tool: Tool, ask: Ask | None, answer: VendorAnswer) -> Parsed:
         """Read findings from an answer classed ok or partial. Raises VendorProtocolBroken.
@@ -141,6 +145,7 @@ class HttpAdapter(Protocol):
         ``ask`` is None when a recording is replayed: what needs the question (spans, echo against
         the pseudonym) is then left unchecked and noted.
         """
+        ...
 
 
 class InProcessAdapter(Protocol):
@@ -148,6 +153,8 @@ class InProcessAdapter(Protocol):
 
     def check_tool(self, tool: Tool) -> None:
         """Refuse a tool file whose mapping this adapter cannot use. Raises ToolFileInvalid."""
+        ...
 
     def compute(self, tool: Tool, ask: Ask) -> Parsed:
         """Compute findings from the minimised chart. Raises InputsMissing."""
+        ...

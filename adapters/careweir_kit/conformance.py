@@ -164,12 +164,18 @@ def _broken_bodies(adapter: LoadedAdapter, tool: Tool, answers: list[VendorAnswe
     bad = [
         what
         for what, body in broken_bodies(good).items()
-        if replay(adapter, tool, VendorAnswer(200, _JSON, body))["outcome"] != "protocol_broken"
+        if not _is_broken(replay(adapter, tool, VendorAnswer(200, _JSON, body)))
     ]
     page = VendorAnswer(200, {"content-type": "text/html"}, good)
-    if replay(adapter, tool, page)["outcome"] != "protocol_broken":
+    if not _is_broken(replay(adapter, tool, page)):
         bad.append("a page as content type")
     return Check(name, not bad, ", ".join(bad))
+
+
+def _is_broken(result: dict[str, Any]) -> bool:
+    """Refused by the adapter itself, not caught as its crash."""
+    error = result["error"] or {}
+    return bool(result["outcome"] == error.get("code") == "protocol_broken")
 
 
 def _every_status(adapter: LoadedAdapter, tool: Tool, answers: list[VendorAnswer]) -> Check:

@@ -5,7 +5,7 @@
       VendorThrottled       asked to wait (``retry_after_s``)      waits if the deadline allows
       VendorTimedOut        the deadline passed                    missing
       VendorRefused         declined, or our credentials failed    not retried, missing
-      VendorProtocolBroken  an answer that is not in its format    not retried, quarantined by digest
+      VendorProtocolBroken  an answer that is not in its format    not retried, kept as a digest
       WrongPatient          an answer about somebody else          not retried, quarantined, held
     InputsMissing           the chart lacks what the tool cannot do without; nobody is asked
     ToolFileInvalid         a file in ``policies/tools`` that cannot be used; start-up fails

@@ -165,13 +165,12 @@ def replay(adapter: LoadedAdapter, tool: Tool, answer: VendorAnswer) -> dict[str
         if verdict.answer_class not in ("ok", "partial"):
             code = verdict.answer_class
             return _replayed(code, error=(code, verdict.note or "no usable answer"))
-        parsed = adapter.http.parse_findings(tool, None, answer)
+        return _of_parsed(verdict, adapter.http.parse_findings(tool, None, answer))
     except VendorProtocolBroken as broken:
         return _replayed("protocol_broken", error=("protocol_broken", str(broken)))
     except Exception:  # the bulkhead: an adapter's own fault must not become a traceback with data
         detail = "the adapter failed on this answer"
         return _replayed("protocol_broken", error=("adapter_crashed", detail))
-    return _of_parsed(verdict, parsed)
 
 
 def _of_parsed(verdict: Verdict, parsed: Parsed) -> dict[str, Any]:

@@ -221,6 +221,8 @@ class Format:
 
     @staticmethod
     def parse_findings(tool: Tool, ask: Ask | None, answer: VendorAnswer) -> Parsed:
+        if answer.body == b"cut":
+            return Parsed((), completeness="partial")
         if answer.body == b"crash":
             raise RuntimeError("CANARY a bug of the adapter")
         finding = Finding(tool=tool.tool, kind="risk", code=Coding(display="Sepsis"), value=0.5)
@@ -308,6 +310,14 @@ def test_only_what_is_safe_to_repeat_is_repeated(
     assert sum(event.startswith("intent") for event in book.events) == attempts
     assert not reply.findings
     assert "CANARY" not in str(reply)
+
+
+def test_an_answer_cut_off_before_it_named_anybody_is_partial_and_empty() -> None:
+    book = Book()
+
+    reply = ask(prepared([answered(echo="cut")], book), book)
+
+    assert (reply.status, reply.findings) == ("partial", ())
 
 
 def test_a_call_that_hangs_ends_at_the_deadline_and_is_concluded() -> None:

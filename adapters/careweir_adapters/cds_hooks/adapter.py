@@ -5,7 +5,7 @@ Source: HL7/cds-hooks, input/pagecontent/index.md (CDS Hooks 2.0).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -46,7 +46,8 @@ def build_request(tool: Tool, ask: Ask) -> VendorRequest:
     Raises InputsMissing when fewer searches have a match than the tool file wants.
     """
     mapping = request_of(tool)
-    found = {key: _prefetch(wanted, ask) for key, wanted in mapping.prefetch.items()}
+    coded = [(o, _loinc(o)) for o in standing_observations(ask.payload, as_of=ask.as_of)]
+    found = {key: _prefetch(wanted, coded, ask) for key, wanted in mapping.prefetch.items()}
     without = tuple(f"{key}: not in the chart" for key, value in found.items() if value is None)
     if len(found) - len(without) < mapping.inputs_min:
         raise InputsMissing(without)
@@ -66,27 +67,22 @@ def build_request(tool: Tool, ask: Ask) -> VendorRequest:
     )
 
 
-def _prefetch(wanted: Prefetch, ask: Ask) -> Mapping[str, Any] | None:
+def _loinc(observation: Mapping[str, Any]) -> set[str]:
+    """The LOINC codes of an Observation and of its components."""
+    elements = (observation, *(observation.get("component") or ()))
+    pairs = (pair for element in elements for pair in codings(element.get("code")))
+    return {code for system, code in pairs if system == LOINC}
+
+
+def _prefetch(
+    wanted: Prefetch, coded: Sequence[tuple[Mapping[str, Any], set[str]]], ask: Ask
+) -> Mapping[str, Any] | None:
     if wanted.patient:
         return next(resources(ask.payload, "Patient"), None)
-    found = [
-        {"resource": observation}
-        for observation in standing_observations(ask.payload, as_of=ask.as_of)
-        if _about(observation, wanted.loinc)
-    ]
+    found = [{"resource": one} for one, codes in coded if not codes.isdisjoint(wanted.loinc)]
     if not found:
         return None
     return {"resourceType": "Bundle", "type": "searchset", "total": len(found), "entry": found}
-
-
-def _about(observation: Mapping[str, Any], loinc: tuple[str, ...]) -> bool:
-    """Whether the observation or one of its components has one of these codes."""
-    elements = (observation, *(observation.get("component") or ()))
-    return any(
-        system == LOINC and code in loinc
-        for element in elements
-        for system, code in codings(element.get("code"))
-    )
 
 
 def classify_answer(tool: Tool, answer: VendorAnswer) -> Verdict:

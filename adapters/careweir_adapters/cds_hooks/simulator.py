@@ -58,13 +58,13 @@ def _card(tool: Mapping[str, Any], risk: float, patient: str, name: str) -> dict
     }
     if indicator != "info":
         card["selectionBehavior"] = "any"
-        card["suggestions"] = [_order("Order blood cultures", "600-7", patient)]
+        card["suggestions"] = [_order("Blood cultures", "600-7", patient)]
         if indicator == "critical":
-            card["suggestions"].append(_order("Order lactate", "2524-7", patient))
+            card["suggestions"].append(_order("Serum lactate", "2524-7", patient))
     return card
 
 
-def _order(label: str, loinc: str, patient: str) -> dict[str, Any]:
+def _order(what: str, loinc: str, patient: str) -> dict[str, Any]:
     resource = {
         "resourceType": "ServiceRequest",
         "status": "draft",
@@ -72,8 +72,8 @@ def _order(label: str, loinc: str, patient: str) -> dict[str, Any]:
         "subject": {"reference": f"Patient/{patient}"},
         "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
     }
-    action = {"type": "create", "description": label, "resource": resource}
-    return {"label": label, "actions": [action]}
+    action = {"type": "create", "description": what, "resource": resource}
+    return {"label": f"Order {what.lower()}", "actions": [action]}
 
 
 def _put(target: dict[str, Any], path: list[str] | None, value: Any) -> None:

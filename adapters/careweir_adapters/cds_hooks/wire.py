@@ -110,13 +110,17 @@ def plain(text: str | None) -> str | None:
 
 
 def patient_references(value: Any) -> Iterator[str]:
-    """Every reference to a patient in subject and patient elements, at any depth."""
+    """Every reference in subject and patient elements, at any depth.
+
+    A reference that is not to a Patient is given as it stands: it cannot be this patient.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
             if key in ("subject", "patient", "for", "beneficiary") and isinstance(item, dict):
                 reference = item.get("reference")
-                if isinstance(reference, str) and "Patient/" in reference:
-                    yield reference[reference.index("Patient/") :].partition("/_history")[0]
+                if isinstance(reference, str):
+                    start = max(0, reference.rfind("Patient/"))
+                    yield reference[start:].partition("/_history")[0]
             yield from patient_references(item)
     elif isinstance(value, list):
         for item in value:

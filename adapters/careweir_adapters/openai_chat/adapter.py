@@ -28,6 +28,8 @@ from careweir_kit.mapping import marked, version_notes
 from careweir_kit.payload import bare_reference, newest_report
 from careweir_kit.tool import Tool
 
+# The last two are what TGI writes where others write ``stop``.
+_FINISHED: Final = frozenset({"stop", "eos_token", "stop_sequence"})
 _SIDES: Final[dict[str, Laterality]] = {"left": "left", "right": "right", "both": "bilateral"}
 
 
@@ -82,9 +84,9 @@ def _of_body(answer: VendorAnswer) -> Verdict:
             return Verdict("partial", "the answer was cut at its length limit")
         if choice.finish_reason == "content_filter":
             return Verdict("refused", "the service filtered the answer")
-        if choice.message.refusal is not None:
+        if choice.message.refusal:
             return Verdict("refused", "the model declined")
-        if choice.finish_reason != "stop":
+        if choice.finish_reason not in _FINISHED:
             return Verdict("protocol_broken", "the answer did not come to its end")
         content_of(completion)
     except VendorProtocolBroken as broken:

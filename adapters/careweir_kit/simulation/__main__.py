@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bearer", help="refuse calls without this token")
     parser.add_argument("--bearer-env", help="the same, from an environment variable")
+    parser.add_argument("--end-with-stdin", action="store_true", help="end when stdin is closed")
     options = parser.parse_args(argv)
     bearer = os.environ.get(options.bearer_env) if options.bearer_env else options.bearer
     try:
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, YamlRefused, KeyError, TypeError, ModuleNotFoundError) as error:
         sys.stderr.write(f"{options.tool.name}: cannot be simulated ({type(error).__name__})\n")
         return 2
-    asyncio.run(_run(server, str(tool["tool"]), options.port))
+    asyncio.run(_run(server, str(tool["tool"]), options.port, options.end_with_stdin))
     return 0
 
 
@@ -68,8 +69,11 @@ def _package(adapter: str) -> str:
     return f"careweir_adapters.{adapter}"
 
 
-async def _run(server: SimulatorServer, tool: str, port: int) -> None:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
+async def _run(server: SimulatorServer, tool: str, port: int, end_with_stdin: bool) -> None:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, os._exit, 0)
+    if end_with_stdin:  # so that no simulator outlives a launcher that was killed
+        loop.add_reader(sys.stdin.fileno(), _end_at_eof)
     listening, bound = await server.listen(port)
     url = f"http://127.0.0.1:{bound}"
     line = {"tool": tool, "url": url, "control": url + CONTROL}
@@ -77,6 +81,11 @@ async def _run(server: SimulatorServer, tool: str, port: int) -> None:
     sys.stdout.flush()
     async with listening:
         await listening.serve_forever()
+
+
+def _end_at_eof() -> None:
+    if not os.read(sys.stdin.fileno(), 1024):
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ class SimulatorServer:
                     await _write(writer, self._control(request))
                 elif not await self._vendor_call(request, reader, writer):
                     break
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass
+        except (ConnectionError, EOFError, asyncio.LimitOverrunError, ValueError):
+            pass  # the client went away, or does not speak HTTP
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):

@@ -56,6 +56,7 @@ class AttemptLedger(Protocol):
 
     async def intend(self, prepared: Prepared, request: VendorRequest, attempt: int) -> Intent:
         """Commit the intent and its manifest durably, or raise AuditUnavailable."""
+        ...
 
     def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:
         """Record what became of the attempt; durable before the answer is given."""
@@ -192,6 +193,8 @@ def _read(prepared: Prepared, answer: VendorAnswer, ask: Ask) -> Parsed:
         raise
     except Exception:
         raise VendorProtocolBroken("the adapter failed while reading the answer") from None
+    if parsed.completeness == "partial" and not parsed.findings and not parsed.echoes:
+        return parsed  # cut off before it said anything about anybody: nothing to deliver
     check_subject(parsed.echoes, prepared.subject, required=prepared.tool.subject_echo)
     return parsed
 

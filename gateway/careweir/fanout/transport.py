@@ -36,6 +36,7 @@ class Transport(Protocol):
 
     async def send(self, url: str, request: VendorRequest, *, bytes_max: int) -> VendorAnswer:
         """Raises VendorUnavailable (NeverSent when nothing left) or VendorProtocolBroken."""
+        ...
 
     async def close(self) -> None:
         """Close the connections."""

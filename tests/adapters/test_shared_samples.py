@@ -1,0 +1,83 @@
+"""The samples of the vendor reference run through the example tools to the right findings."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from careweir_kit.adapter import VendorAnswer
+from careweir_kit.registry import discover_adapters, replay
+
+VENDORS = Path(__file__).resolve().parents[3] / "shared" / "vendors"
+ADAPTERS = discover_adapters()
+pytestmark = pytest.mark.skipif(
+    not VENDORS.is_dir(), reason="needs the developer reference beside the repository (../shared)"
+)
+
+
+def _sample(file: str, position: int) -> bytes:
+    fenced = re.findall(r"```json\n(.*?)\n```", (VENDORS / file).read_text(encoding="utf-8"), re.S)
+    return str(fenced[position]).encode()
+
+
+def _replayed(adapter: str, file: str) -> dict[str, Any]:
+    loaded = ADAPTERS[adapter]
+    assert loaded.example_tool is not None
+    answer = VendorAnswer(200, {"content-type": "application/json"}, _sample(file, 1))
+    return replay(loaded, loaded.example_tool, answer)
+
+
+def test_the_open_inference_sample_is_a_readmission_risk() -> None:
+    result = _replayed("oip_v2", "oip_v2.md")
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    (finding,) = result["findings"]
+    assert (finding["kind"], finding["value"], finding["horizon"]) == ("risk", 0.27, "P30D")
+    assert result["model"] == {"name": "readmit30", "version": "3.0.1"}
+
+
+def test_the_open_inference_request_has_the_shape_of_the_sample() -> None:
+    loaded = ADAPTERS["oip_v2"]
+    assert loaded.example_tool is not None
+    sample = json.loads(_sample("oip_v2.md", 0))
+
+    (tensor,) = loaded.example_tool.request["tensors"]
+
+    assert (tensor["name"], tensor["datatype"]) == (
+        sample["inputs"][0]["name"],
+        sample["inputs"][0]["datatype"],
+    )
+    assert [1, len(tensor["elements"])] == sample["inputs"][0]["shape"]
+    assert loaded.example_tool.request["outputs"] == [o["name"] for o in sample["outputs"]]
+
+
+def test_the_card_sample_is_a_risk_and_an_order() -> None:
+    result = _replayed("cds_hooks", "cds_hooks.md")
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    risk, order = result["findings"]
+    assert (risk["kind"], risk["value"], risk["threshold_band"]) == ("risk", 0.82, "high")
+    assert (order["kind"], order["action"], order["target"]["code"]) == (
+        "recommendation",
+        "order",
+        "2524-7",
+    )
+    assert result["model"]["version"] == "4.1.0"
+
+
+def test_the_chat_sample_is_one_present_and_one_absent_finding() -> None:
+    result = _replayed("openai_chat", "openai_compatible.md")
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    nodule, effusion = result["findings"]
+    assert (nodule["code"]["code"], nodule["polarity"], nodule["laterality"]) == (
+        "R91.1",
+        "present",
+        "right",
+    )
+    assert (effusion["code"]["code"], effusion["polarity"]) == ("J90", "absent")
+    assert result["model"]["version"] == "med-note-1-2026-05"

@@ -1,0 +1,442 @@
+"""Each tool against its simulator: a process of its own, true HTTP, every fault."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest
+from careweir_kit.registry import discover_adapters, load_tools
+from careweir_kit.simulation.faults import FAULTS, RECEIVED_MAX
+from careweir_kit.simulation.launcher import SimulatorFailed, SimulatorHandle, simulators
+from careweir_kit.tool import Tool
+from support import minimised as charts
+
+TOOLS_DIR = Path(__file__).resolve().parents[2] / "policies" / "tools"
+ADAPTERS = discover_adapters()
+TOOLS = load_tools(TOOLS_DIR, ADAPTERS)
+SIMULATED = sorted(name for name, tool in TOOLS.items() if tool.simulator is not None)
+TOKEN = "a-token-of-this-test"
+REPORT = charts.report("Small left pneumothorax. No pleural effusion. Heart size is normal.")
+
+# fault -> class of the answer, where there is an answer that can be read
+CLASSES = {
+    "off": "ok",
+    "http_500": "vendor_fault",
+    "http_503": "vendor_fault",
+    "http_429": "throttled",
+    "garbage": "protocol_broken",
+    "html_200": "protocol_broken",
+    "empty_200": "protocol_broken",
+    "wrong_schema": "protocol_broken",
+    "nan": "protocol_broken",
+    "duplicate_keys": "protocol_broken",
+    "redirect": "protocol_broken",
+    "wrong_patient": "ok",
+    "old_model": "ok",
+}
+SOCKET_FAULTS = {"hang", "slow_drip", "reset", "huge_body", "gzip_bomb"}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[dict[str, SimulatorHandle]]:
+    """All simulators, for all tests of this module."""
+    loop = asyncio.new_event_loop()
+    files = [TOOLS_DIR / f"{name}.yaml" for name in SIMULATED]
+    context = simulators(files, seed=11, bearers={"RADNOTE_TOKEN": TOKEN})
+    try:
+        yield loop.run_until_complete(context.__aenter__())
+    finally:
+        loop.run_until_complete(context.__aexit__(None, None, None))
+        loop.close()
+
+
+def _ask() -> Ask:
+    return charts.ask(*charts.septic(), REPORT)
+
+
+def _send(handle: SimulatorHandle, request: VendorRequest, *, token: str = TOKEN) -> VendorAnswer:
+    headers = {**request.headers, "authorization": f"Bearer {token}"}
+    with httpx.Client(trust_env=False, verify=False, timeout=2) as client:
+        url = f"{handle.url}/{request.path}"
+        answer = client.request(request.method, url, content=request.body, headers=headers)
+    return VendorAnswer(answer.status_code, dict(answer.headers), answer.content)
+
+
+def _control(handle: SimulatorHandle, **body: Any) -> dict[str, Any]:
+    with httpx.Client(trust_env=False, verify=False, timeout=2) as client:
+        answer = client.post(handle.control, json=body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+
+def _state(handle: SimulatorHandle) -> dict[str, Any]:
+    with httpx.Client(trust_env=False, verify=False, timeout=2) as client:
+        return dict(client.get(handle.control).json())
+
+
+def _request(name: str) -> VendorRequest:
+    return _http(name).build_request(TOOLS[name], _ask())
+
+
+def _http(name: str) -> Any:
+    return ADAPTERS[TOOLS[name].adapter].http
+
+
+def _parsed(name: str, answer: VendorAnswer) -> Parsed:
+    found: Parsed = _http(name).parse_findings(TOOLS[name], _ask(), answer)
+    return found
+
+
+def test_the_faults_of_the_contract_are_all_covered() -> None:
+    assert set(CLASSES) | SOCKET_FAULTS == set(FAULTS)
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_a_healthy_answer_has_findings_about_the_patient(
+    name: str, running: dict[str, SimulatorHandle]
+) -> None:
+    _control(running[name], fault="off")
+
+    parsed = _parsed(name, _send(running[name], _request(name)))
+
+    assert parsed.findings
+    assert set(parsed.echoes) == {charts.SUBJECT}
+    assert parsed.model_version
+    assert parsed.notes == ()
+    assert {finding.tool for finding in parsed.findings} == {name}
+
+
+@pytest.mark.parametrize("fault", sorted(CLASSES))
+@pytest.mark.parametrize("name", SIMULATED)
+def test_each_fault_gives_its_class(
+    name: str, fault: str, running: dict[str, SimulatorHandle]
+) -> None:
+    _control(running[name], fault=fault, count=1, retry_after=7)
+
+    answer = _send(running[name], _request(name))
+    verdict = _http(name).classify_answer(TOOLS[name], answer)
+
+    assert verdict.answer_class == CLASSES[fault]
+    assert verdict.retry_after_s == (7 if fault == "http_429" else None)
+    if fault == "wrong_patient":
+        assert charts.SUBJECT not in _parsed(name, answer).echoes
+    assert _state(running[name])["fault"] == "off"
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_an_old_model_is_refused_where_it_is_pinned_and_noted_elsewhere(
+    name: str, running: dict[str, SimulatorHandle]
+) -> None:
+    _control(running[name], fault="old_model", count=1)
+    answer = _send(running[name], _request(name))
+
+    if TOOLS[name].answer.get("pin"):
+        with pytest.raises(Exception, match="another model version"):
+            _parsed(name, answer)
+    else:
+        assert any("another model version" in note for note in _parsed(name, answer).notes)
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_hang_and_slow_drip_outlast_a_deadline(
+    name: str, running: dict[str, SimulatorHandle]
+) -> None:
+    for fault in ("hang", "slow_drip"):
+        _control(running[name], fault=fault, count=1)
+        with pytest.raises(TimeoutError):
+            asyncio.run(_within(0.4, running[name], _request(name)))
+
+
+async def _within(deadline_s: float, handle: SimulatorHandle, request: VendorRequest) -> None:
+    headers = {**request.headers, "authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=10) as client:
+        async with asyncio.timeout(deadline_s):
+            await client.post(f"{handle.url}/{request.path}", content=request.body, headers=headers)
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_reset_breaks_the_connection(name: str, running: dict[str, SimulatorHandle]) -> None:
+    _control(running[name], fault="reset", count=1)
+
+    with pytest.raises(httpx.ReadError):
+        _send(running[name], _request(name))
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_huge_body_goes_beyond_the_cap_without_saying_so(
+    name: str, running: dict[str, SimulatorHandle]
+) -> None:
+    _control(running[name], fault="huge_body", count=1)
+
+    answer = _send(running[name], _request(name))
+
+    assert "content-length" not in answer.headers
+    assert len(answer.body) > 2 * TOOLS[name].answer_bytes_max
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_gzip_bomb_is_small_on_the_wire_and_large_when_opened(
+    name: str, running: dict[str, SimulatorHandle]
+) -> None:
+    _control(running[name], fault="gzip_bomb", count=1)
+
+    with httpx.Client(trust_env=False, verify=False, timeout=5) as client:
+        request = _request(name)
+        url, headers = f"{running[name].url}/{request.path}", {"authorization": f"Bearer {TOKEN}"}
+        with client.stream("POST", url, content=request.body, headers=headers) as answer:
+            raw = b"".join(answer.iter_raw())
+
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(raw) < 1_000_000 < 100 * len(raw)
+
+
+def test_a_fault_with_a_count_ends_by_itself(running: dict[str, SimulatorHandle]) -> None:
+    handle, request = running["acme-sepsis"], _request("acme-sepsis")
+    _control(handle, fault="http_503", count=2)
+
+    statuses = [_send(handle, request).status for _ in range(3)]
+
+    assert statuses == [503, 503, 200]
+
+
+def test_a_fault_without_a_count_stays(running: dict[str, SimulatorHandle]) -> None:
+    handle, request = running["acme-sepsis"], _request("acme-sepsis")
+    _control(handle, fault="http_503", count=None)
+
+    statuses = [_send(handle, request).status for _ in range(3)]
+
+    assert statuses == [503, 503, 503]
+    _control(handle, fault="off")
+
+
+def test_control_counts_and_shows_what_was_received(running: dict[str, SimulatorHandle]) -> None:
+    handle, request = running["acme-sepsis"], _request("acme-sepsis")
+    _control(handle, fault="off")
+    before = _state(handle)["calls"]
+
+    for _ in range(RECEIVED_MAX + 3):
+        _send(handle, request)
+    state = _state(handle)
+
+    assert state["calls"] == before + RECEIVED_MAX + 3
+    assert len(state["received"]) == RECEIVED_MAX
+    assert state["received"][-1]["id"].startswith(charts.SUBJECT)
+
+
+def test_a_redirect_that_is_not_followed_makes_one_call(
+    running: dict[str, SimulatorHandle],
+) -> None:
+    handle = running["acme-sepsis"]
+    _control(handle, fault="redirect", count=1)
+    before = _state(handle)["calls"]
+
+    answer = _send(handle, _request("acme-sepsis"))
+
+    assert answer.status == 307
+    assert _state(handle)["calls"] == before + 1
+
+
+def test_latency_is_kept_for_healthy_answers(running: dict[str, SimulatorHandle]) -> None:
+    handle, request = running["acme-sepsis"], _request("acme-sepsis")
+    _control(handle, fault="off", latency_ms=150)
+
+    started = time.monotonic()
+    _send(handle, request)
+
+    assert time.monotonic() - started >= 0.15
+    assert _control(handle, fault="off")["latency_ms"] == 20
+
+
+@pytest.mark.parametrize("body", [b'{"fault": "explode"}', b"not json", b'{"count": -1}', b"[]"])
+def test_a_control_body_that_makes_no_sense_is_refused(
+    body: bytes, running: dict[str, SimulatorHandle]
+) -> None:
+    with httpx.Client(trust_env=False, verify=False) as client:
+        assert client.post(running["acme-sepsis"].control, content=body).status_code == 400
+
+
+def test_a_wrong_bearer_is_unauthorised_and_the_right_one_is_not(
+    running: dict[str, SimulatorHandle],
+) -> None:
+    name = "radnote-cxr"
+    _control(running[name], fault="off")
+
+    wrong = _send(running[name], _request(name), token="another")
+    right = _send(running[name], _request(name))
+
+    assert _http(name).classify_answer(TOOLS[name], wrong).answer_class == "unauthorised"
+    assert _http(name).classify_answer(TOOLS[name], right).answer_class == "ok"
+
+
+def test_a_service_that_lacks_what_it_needs_refuses(running: dict[str, SimulatorHandle]) -> None:
+    name = "beacon-sepsis"
+    _control(running[name], fault="off")
+    chart = charts.ask(charts.number("8310-5", 38.1, "Cel"), charts.pressure(101))
+
+    answer = _send(running[name], _http(name).build_request(TOOLS[name], chart))
+
+    assert answer.status == 412
+    assert _http(name).classify_answer(TOOLS[name], answer).answer_class == "refused"
+
+
+def test_answers_are_computed_from_what_was_received(running: dict[str, SimulatorHandle]) -> None:
+    for name in ("acme-sepsis", "beacon-sepsis"):
+        _control(running[name], fault="off")
+        risks = []
+        for chart in (charts.well(), charts.septic()):
+            request = _http(name).build_request(TOOLS[name], charts.ask(*chart))
+            parsed = _parsed(name, _send(running[name], request))
+            risks.append(next(f for f in parsed.findings if f.kind == "risk"))
+
+        assert [risk.threshold_band for risk in risks] == ["low", "high"]
+
+
+def test_two_models_differ_on_what_the_laboratory_shows(
+    running: dict[str, SimulatorHandle],
+) -> None:
+    chart = (
+        charts.number("8867-4", 84, "/min"),
+        charts.number("9279-1", 16, "/min"),
+        charts.number("8310-5", 36.9, "Cel"),
+        charts.pressure(118),
+        charts.number("6690-2", 17.0, "10*3/uL"),
+        charts.number("2524-7", 4.4, "mmol/L"),
+        charts.number("2160-0", 2.6, "mg/dL"),
+    )
+    bands = {}
+    for name in ("acme-sepsis", "beacon-sepsis"):
+        _control(running[name], fault="off")
+        request = _http(name).build_request(TOOLS[name], charts.ask(*chart))
+        bands[name] = _parsed(name, _send(running[name], request)).findings[0].threshold_band
+
+    assert bands == {"acme-sepsis": "high", "beacon-sepsis": "low"}
+
+
+def test_two_readers_differ_on_the_reach_of_a_negation(
+    running: dict[str, SimulatorHandle],
+) -> None:
+    chart = charts.ask(charts.report("No pleural effusion or pneumothorax. Lungs are clear."))
+    said = {}
+    for name in ("lumen-cxr", "radnote-cxr"):
+        _control(running[name], fault="off")
+        answer = _send(running[name], _http(name).build_request(TOOLS[name], chart))
+        parsed = _http(name).parse_findings(TOOLS[name], chart, answer)
+        said[name] = {f.code.code: f.polarity for f in parsed.findings}
+
+    assert said["lumen-cxr"]["J93.9"] == "present"
+    assert said["radnote-cxr"]["J93.9"] == "absent"
+    assert said["lumen-cxr"]["J90"] == said["radnote-cxr"]["J90"] == "absent"
+
+
+@asynccontextmanager
+async def _one(tool: Tool) -> AsyncIterator[SimulatorHandle]:
+    async with simulators([TOOLS_DIR / f"{tool.tool}.yaml"], seed=1) as handles:
+        yield handles[tool.tool]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def _ticks() -> AsyncIterator[None]:
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        yield
+
+
+def _alive_child(pid: int) -> bool:
+    """Alive and not merely waiting to be reaped."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_simulators_end_with_their_context_even_on_an_error() -> None:
+    async def fail() -> int:
+        async with _one(TOOLS["acme-sepsis"]) as handle:
+            assert _alive(handle.pid)
+            raise ZeroDivisionError(handle.pid)
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        asyncio.run(fail())
+
+    assert not _alive(raised.value.args[0])
+
+
+def test_a_simulator_ends_at_once_on_sigterm() -> None:
+    async def end() -> float:
+        async with _one(TOOLS["acme-sepsis"]) as handle:
+            started = time.monotonic()
+            os.kill(handle.pid, signal.SIGTERM)
+            async with asyncio.timeout(5):
+                async for _ in _ticks():
+                    if not _alive_child(handle.pid):
+                        break
+            return time.monotonic() - started
+
+    assert asyncio.run(end()) < 2
+
+
+def test_a_timeout_of_the_caller_stays_a_timeout() -> None:
+    async def give_up() -> None:
+        async with _one(TOOLS["acme-sepsis"]):
+            raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        asyncio.run(give_up())
+
+
+def test_a_simulator_does_not_outlive_its_launcher() -> None:
+    script = (
+        "import asyncio, os, signal, sys; from pathlib import Path\n"
+        "from careweir_kit.simulation.launcher import simulators\n"
+        "async def main():\n"
+        "    async with simulators([Path(sys.argv[1])], seed=1) as handles:\n"
+        "        print(next(iter(handles.values())).pid, flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+    killed = subprocess.run(
+        [sys.executable, "-c", script, str(TOOLS_DIR / "acme-sepsis.yaml")],
+        capture_output=True,
+        env=environment,
+        timeout=30,
+    )
+
+    assert asyncio.run(_gone(int(killed.stdout)))
+
+
+async def _gone(pid: int) -> bool:
+    async for _ in _ticks():
+        if not _alive_child(pid):
+            return True
+    return False
+
+
+def test_a_simulator_that_cannot_start_says_why(tmp_path: Path) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text("tool: odd\nadapter: no_such_adapter\nsimulator: {brain: none}\n")
+
+    async def start() -> None:
+        async with simulators([file], seed=1):
+            pass
+
+    with pytest.raises(SimulatorFailed, match=r"odd\.yaml"):
+        asyncio.run(start())
