@@ -1,1 +1,1 @@
-"""The vendor-neutral nouns and their FHIR R4 form; the only package that imports ``fhir.resources``."""
+"""The vendor-neutral nouns and their FHIR R4 form; alone in importing ``fhir.resources``."""

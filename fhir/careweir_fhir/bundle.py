@@ -34,7 +34,8 @@ _MAPPERS: dict[FindingKind, Callable[[Finding, Place], Json]] = {
     "document": document_reference,
     "coding": review_task,
 }
-_ANSWERED = frozenset({"answered", "partial", "late"})
+# A late answer is kept apart: without its findings here, it has said nothing in this answer.
+_ANSWERED = frozenset({"answered", "partial"})
 
 
 def result_bundle(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from calendar import monthrange
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeGuard
 
 from careweir_fhir import systems
@@ -25,7 +27,8 @@ _LITERAL = re.compile(
 )
 _DATE_TIME = re.compile(
     r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])"
-    r"(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00))?)?)?"
+    r"(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00))?)?)?",
+    re.ASCII,
 )  # Source: FHIR R4 datatypes, dateTime; leap seconds left out, Python has none
 _SCALARS = frozenset({bool, int, float})  # False and 0 say something
 _INTEGER_MAX = 2_147_483_647  # Source: FHIR R4 datatypes, integer is 32 bits
@@ -187,19 +190,19 @@ def range_of(bounds: tuple[float, float] | None, unit: str | None) -> Json | Non
 
 def date_time(text: str | None) -> str | None:
     """A FHIR dateTime, or None for what is not one (a time without its zone, for example)."""
-    if text is None or not _DATE_TIME.fullmatch(text) or text.startswith("0000"):
-        return None
-    return text if _is_a_day(text) else None
+    return text if is_moment(text) else None
 
 
-def _is_a_day(text: str) -> bool:
-    year, month, day = (*(int(part) for part in text[:10].split("-")), 1, 1)[:3]
-    days = (31, 29 if _is_leap(year) else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-    return day <= days[month - 1]
+def is_moment(value: object) -> TypeGuard[str]:
+    """True for a dateTime of R4 that is a day of the calendar."""
+    return isinstance(value, str) and _is_moment(value)
 
 
-def _is_leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+@lru_cache(maxsize=256)  # the moments of one answer come again in each of its resources
+def _is_moment(text: str) -> bool:
+    if not _DATE_TIME.fullmatch(text) or text.startswith("0000"):
+        return False
+    return len(text) < 10 or int(text[8:10]) <= monthrange(int(text[:4]), int(text[5:7]))[1]
 
 
 def body_site(finding: Finding) -> Json | None:

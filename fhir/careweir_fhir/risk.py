@@ -90,7 +90,8 @@ def _no_probability(finding: Finding) -> Json:
     A strict reader of ras-2 rejects a prediction without a probability (FHIRPath: ``{} is
     decimal`` is empty, and empty is not true). Source: FHIR extension data-absent-reason.
     """
-    reason = "not-applicable" if is_number(finding.value) else "unknown"
+    points = finding.scale is not None or is_number(finding.value)
+    reason = "not-applicable" if points else "unknown"
     return {"extension": [extension(systems.DATA_ABSENT, valueCode=reason)]}
 
 

@@ -11,14 +11,13 @@ stand-in, and the resource itself is judged.
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
 from careweir_fhir.elements import date_time
 
 _ID = re.compile(r"[A-Za-z0-9\-.]+")  # Source: FHIR R4 datatypes, id
-_LIKE_A_DATE_OR_TIME = re.compile(r"\d{4}($|-|T)|\d\d:")
+_LIKE_A_DATE_OR_TIME = re.compile(r"\d{4}(-\d\d(-\d\d)?)?(T|$)|\d\d:")
 _INTEGER_MAX = 2_147_483_647  # Source: FHIR R4 datatypes, integer is 32 bits
 # Elements whose values are looked at more closely: base64, xhtml, url, oid, uuid, whole resources.
 _CLOSELY = frozenset(
@@ -59,9 +58,9 @@ def stand_in(value: Any) -> Any:
     if kind is bool or value is None:
         return value
     if kind is int and -_INTEGER_MAX <= value <= _INTEGER_MAX:
-        return (value > 0) - (value < 0)
-    if kind is float and math.isfinite(value):
-        return 1.0 if value.is_integer() else 0.5
+        return _like(value)
+    if kind is float and -_INTEGER_MAX <= value <= _INTEGER_MAX:
+        return float(_like(value)) if value.is_integer() else 0.5
     raise NoStandIn
 
 
@@ -69,6 +68,11 @@ def _element(name: str, value: Any) -> Any:
     if name in _CLOSELY:
         raise NoStandIn
     return value if name == "resourceType" else stand_in(value)
+
+
+def _like(value: float) -> int:
+    """A whole number of the same sign that nobody takes for a truth value."""
+    return 7 * ((value > 0) - (value < 0))
 
 
 def _text(text: str) -> str:

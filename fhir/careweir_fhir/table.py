@@ -10,7 +10,20 @@ from typing import TypedDict
 import yaml
 
 ANY = "any"
-DATATYPES = frozenset({"Annotation", "Extension", "Identifier", "Narrative", "Quantity", "Range"})
+DATATYPES = frozenset(
+    {
+        "Annotation",
+        "Attachment",
+        "Coding",
+        "Extension",
+        "Identifier",
+        "Meta",
+        "Narrative",
+        "Period",
+        "Quantity",
+        "Range",
+    }
+)
 
 
 class Source(TypedDict):
@@ -34,20 +47,28 @@ class Rule:
     children: Node | None = None
 
 
+def _everywhere() -> dict[str, Rule]:
+    """The rules of elements that every object may have."""
+    return {"extension": Rule("Extension"), "modifierExtension": Rule("Extension")}
+
+
 @dataclass(slots=True)
 class Node:
     """The rules of one resource type, datatype or backbone element."""
 
     required: list[str] = field(default_factory=list)
-    rules: dict[str, Rule] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=_everywhere)
 
 
 @cache
 def table() -> dict[str, Node]:
     """Read ``r4.yaml`` once: resource type or datatype -> its rules."""
-    source: Source = yaml.safe_load(files(__package__).joinpath("r4.yaml").read_text("utf-8"))
+    source: Source = yaml.safe_load(files("careweir_fhir").joinpath("r4.yaml").read_text("utf-8"))
     codes = {name: frozenset(words.split()) for name, words in source["codes"].items()}
-    return {name: _node(elements, codes) for name, elements in source["types"].items()}
+    nodes = {name: _node(elements, codes) for name, elements in source["types"].items()}
+    for name in nodes.keys() - DATATYPES:
+        nodes[name].rules |= {"meta": Rule("Meta"), "text": Rule("Narrative")}
+    return nodes
 
 
 def _node(elements: dict[str, str], codes: dict[str, frozenset[str]]) -> Node:

@@ -13,7 +13,7 @@ reference targets, ids that are too long and every invariant. Source: HL7 FHIR R
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ import orjson
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import BaseModel, ValidationError
 
+from careweir_fhir.elements import is_moment
 from careweir_fhir.invariants import DATATYPE_RULES, RESOURCE_RULES, bundle_breaches
 from careweir_fhir.stand_in import NoStandIn, stand_in
 from careweir_fhir.table import DATATYPES, Node, Rule, table
@@ -30,8 +31,18 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # Source: FHIR R4 datatypes, id
 _LITERAL = re.compile(
     r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 )  # Source: FHIR R4 references, literal reference
-_EVERYWHERE = {"extension": Rule("Extension"), "modifierExtension": Rule("Extension")}
-_NARRATIVE = Rule("Narrative")
+_NO_RULES = Node()
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
+_PRIMITIVES: Mapping[str, Callable[[Any], bool]] = {
+    "date": lambda value: is_moment(value) and "T" not in value,
+    "dateTime": lambda value: is_moment(value),
+    "instant": lambda value: is_moment(value) and "T" in value,
+    "boolean": lambda value: value.__class__ is bool,
+    "decimal": lambda value: value.__class__ in (int, float),
+    "integer": lambda value: value.__class__ is int,
+    "unsignedInt": lambda value: value.__class__ is int,
+    "positiveInt": lambda value: value.__class__ is int,
+}  # fhir.resources takes a number as a date and a string as a number or a truth value
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,12 @@ def check(resource: Mapping[str, Any]) -> None:
         raise FhirInvalid(found)
 
 
+def preload() -> None:
+    """Read the table and import the models now, so that the first answer need not wait (0.2 s)."""
+    for kind in table().keys() - DATATYPES:
+        _model(kind)
+
+
 def problems(resource: Mapping[str, Any]) -> tuple[Problem, ...]:
     """Find every breach of R4 in a resource; for a Bundle, in each of its entries as well.
 
@@ -69,12 +86,13 @@ def problems(resource: Mapping[str, Any]) -> tuple[Problem, ...]:
 
 
 def _bundle_problems(bundle: Mapping[str, Any]) -> Iterator[Problem]:
-    entries = [entry for entry in bundle.get("entry", ()) if isinstance(entry, dict)]
+    stated = bundle.get("entry", [])
+    entries = [e for e in stated if isinstance(e, dict)] if isinstance(stated, list) else []
     shell = {name: value for name, value in bundle.items() if name != "entry"}
-    if rest := [_without_resource(entry) for entry in entries if not _is_plain(entry)]:
-        shell["entry"] = rest
-    if "entry" in bundle and not entries:
-        yield Problem("Bundle.entry", "ele-1", "an empty list")
+    if not all(map(_is_plain, entries)):
+        shell["entry"] = [_without_resource(entry) for entry in entries]
+    if "entry" in bundle and (not entries or len(entries) != len(stated)):
+        yield Problem("Bundle.entry", "ele-1", "not a list of entries")
     yield from _resource_problems(shell, "Bundle", None)
     yield from (Problem(*breach) for breach in bundle_breaches(bundle))
     held = {
@@ -121,7 +139,7 @@ def _resource_problems(
         return
 
     found: list[Problem] = []
-    _Walk(found, held, _contained(resource)).node(resource, node, path, top=True)
+    _Walk(found, held, _contained(resource), table()).node(resource, node, path)
     if "id" in resource and not _ID.fullmatch(str(resource["id"])):
         found.append(Problem(f"{path}.id", "id", "not 1 to 64 letters, digits, '-' or '.'"))
     rules = RESOURCE_RULES.get(kind, ()) + RESOURCE_RULES["Resource"]
@@ -188,26 +206,22 @@ class _Walk:
     found: list[Problem]
     held: Mapping[str, str] | None
     contained: Mapping[str, str]
+    types: Mapping[str, Node]
 
-    def node(
-        self, element: Mapping[str, Any], node: Node | None, path: str, *, top: bool = False
-    ) -> None:
+    def node(self, element: Mapping[str, Any], node: Node, path: str) -> None:
         """Check one object against its rules, then everything below it."""
-        rules: Mapping[str, Rule] = node.rules if node else {}
-        for name in node.required if node else ():
-            if element.get(name) in (None, "", [], {}):
+        for name in node.required:
+            if element.get(name) in _NOTHING:
                 self._say(f"{path}.{name}", "required", "a required element is missing")
         for name, value in element.items():
-            rule = rules.get(name) or _EVERYWHERE.get(name)
-            if top and name == "text":
-                rule = _NARRATIVE
-            if isinstance(value, list):
-                if not value:
-                    self._say(f"{path}.{name}", "ele-1", "an empty list")
-                for index, item in enumerate(value):
-                    self._value(item, rule, path, name, index)
-            else:
+            rule = node.rules.get(name)
+            if value.__class__ is not list:
                 self._value(value, rule, path, name, None)
+                continue
+            if not value:
+                self._say(f"{path}.{name}", "ele-1", "an empty list")
+            for index, item in enumerate(value):
+                self._value(item, rule, path, name, index)
 
     def _value(
         self, value: Any, rule: Rule | None, path: str, name: str, index: int | None
@@ -217,8 +231,12 @@ class _Walk:
             self._object(value, rule, here)
         elif value is None or value == "":
             self._say(f"{path}.{name}", "ele-1", "an empty value")
-        elif rule is not None and rule.codes is not None and value not in rule.codes:
+        elif rule is None:
+            return
+        elif rule.codes is not None and value not in rule.codes:
             self._say(f"{path}.{name}", "binding", "not a code of the required value set")
+        elif (fits := _PRIMITIVES.get(rule.datatype)) and not fits(value):
+            self._say(f"{path}.{name}", "format", f"not a {rule.datatype} of R4")
 
     def _object(self, value: Mapping[str, Any], rule: Rule | None, here: str) -> None:
         if not value:
@@ -231,7 +249,7 @@ class _Walk:
             for at, name, text in check_datatype(value):
                 self._say(here + at, name, text)
         children = rule.children if rule else None
-        self.node(value, children or table().get(datatype), here)
+        self.node(value, children or self.types.get(datatype, _NO_RULES), here)
 
     def _reference(self, reference: Mapping[str, Any], rule: Rule, here: str) -> None:
         text = reference.get("reference")

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 from careweir_fhir.elements import Json, date_time
 
-_ISO = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?")
-_SHORT = re.compile(r"(\d+) ?(min|h|d|w|mo|y)")
+_ISO = re.compile(
+    r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?", re.ASCII
+)
+_SHORT = re.compile(r"(\d+) ?(min|h|d|w|mo|y)", re.ASCII)
 _SHORT_PLACE = {"y": 0, "mo": 1, "w": 2, "d": 3, "h": 4, "min": 5}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -34,6 +35,7 @@ from careweir.log import log
 from careweir.paths import policies_dir
 from careweir.pipeline import Gateway, House
 from careweir.settings import Settings
+from careweir_fhir import validate
 from careweir_kit.errors import ToolFileInvalid
 from careweir_kit.registry import discover_adapters, load_tools
 from careweir_kit.strict_json import JsonRefused, decode
@@ -92,6 +94,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(validate.preload)  # so that no first answer waits for imports
         keys = AuditKeys.load_or_create(settings.keys_dir or settings.data / "keys")
         trail = await _open(settings, keys, given.clock)
         transports = _transports(house, settings, given)

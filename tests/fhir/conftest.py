@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,6 @@ AS_OF = "2026-03-02T08:15:00Z"
 SEPSIS = Coding(system=SNOMED, code="91302008", display="Sepsis")
 EFFUSION = Coding(system=ICD10CM, code="J90", display="Pleural effusion")
 PNEUMOTHORAX = Coding(system=ICD10CM, code="J93.9", display="Pneumothorax")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """``pytest tests/fhir --update-golden`` writes the golden files anew."""
-    with suppress(ValueError):  # another folder has the same option
-        parser.addoption("--update-golden", action="store_true", help="write golden files anew")
 
 
 @dataclass(frozen=True)
@@ -119,18 +112,21 @@ def _degraded() -> Answer:
         "bora-sepsis", "Bora", "Early Signs", "2.0", "protocol_error", None, "live"
     )
     unseen = ToolOutcome("gamma", "Gamma", "Shadow Sepsis", "1", "timed_out", None, "shadow")
-    score = Finding(
+    points = Finding(
         tool="news2",
         tool_version="2017",
-        kind="risk",
-        code=Coding(display="Clinical deterioration"),
+        kind="measurement",
+        code=Coding(display="NEWS2 total"),
         value=8,
+        unit="{score}",
         scale="NEWS2",
         threshold_band="high",
+        effective=AS_OF,
         explanation=("respiratory rate 28: 3",),
         fallback=True,
     )
-    return Answer(context("sepsis-risk"), (score,), (down, broken, unseen, NEWS2))
+    band = points.model_copy(update={"kind": "risk", "value": "high", "unit": None})
+    return Answer(context("sepsis-risk"), (band, points), (down, broken, unseen, NEWS2))
 
 
 def _conflict() -> Answer:

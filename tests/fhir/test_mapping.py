@@ -188,7 +188,7 @@ def test_every_tool_that_answered_has_one_provenance(named_answer: tuple[str, An
 
     made = of_type(answer.bundle(), "Provenance")
 
-    answered = [t for t in answer.tools if t.status in ("answered", "partial", "late")]
+    answered = [t for t in answer.tools if t.status in ("answered", "partial")]
     assert len(made) == len(answered)
 
 
@@ -238,6 +238,17 @@ def test_degraded_answer_says_what_is_missing_and_what_stands_in(answers: dict[s
         ("warning", "timeout"),
         ("warning", "exception"),
         ("warning", "incomplete"),
+    ]
+
+
+def test_late_tool_has_said_nothing_in_this_answer() -> None:
+    late = replace(LIVE, status="late")
+
+    bundle = result_bundle(CONTEXT, [], [], [late])
+
+    assert [entry["resource"]["resourceType"] for entry in bundle["entry"]] == [
+        "Device",
+        "OperationOutcome",
     ]
 
 

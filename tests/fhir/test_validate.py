@@ -242,13 +242,36 @@ BROKEN: tuple[tuple[Callable[[], Json], tuple[Edit, ...], str, str], ...] = (
     (risk, (("performer", [{"reference": "Device/1"}]),), "structure", "RiskAssessment.performer"),
     # structure
     (risk, (("colour", "red"),), "structure", "RiskAssessment.colour"),
-    (audit_event, (("recorded", "2026-01-01"),), "structure", "AuditEvent.recorded"),
     (observation, (("valueString", "x"),), "structure", "Observation"),
     (
         observation,
         (("valueQuantity.value", "CANARY"),),
-        "structure",
+        "format",
         "Observation.valueQuantity.value",
+    ),
+    # JSON types, which fhir.resources mends in silence
+    (audit_event, (("agent.0.requestor", "true"),), "format", "AuditEvent.agent[0].requestor"),
+    (audit_event, (("agent.0.requestor", 1),), "format", "AuditEvent.agent[0].requestor"),
+    (observation, (("valueQuantity.value", "4"),), "format", "Observation.valueQuantity.value"),
+    (observation, (("valueQuantity.value", True),), "format", "Observation.valueQuantity.value"),
+    (
+        risk,
+        (("prediction.1.probabilityDecimal", "99"),),
+        "format",
+        "RiskAssessment.prediction[1].probabilityDecimal",
+    ),
+    (bundle, (("total", 1.5),), "format", "Bundle.total"),
+    # dates, which fhir.resources also takes as numbers
+    (task, (("authoredOn", 1_767_225_600),), "format", "Task.authoredOn"),
+    (task, (("authoredOn", "2026-02-30"),), "format", "Task.authoredOn"),
+    (task, (("authoredOn", "2026-01-01T00:00:00"),), "format", "Task.authoredOn"),
+    (audit_event, (("recorded", "2026-01-01"),), "format", "AuditEvent.recorded"),
+    (risk, (("meta", {"lastUpdated": "2026-01-01"}),), "format", "RiskAssessment.meta.lastUpdated"),
+    (
+        risk,
+        (("prediction.0.whenPeriod.start", "now"),),
+        "format",
+        "RiskAssessment.prediction[0].whenPeriod.start",
     ),
     # ids
     (risk, (("id", "x" * 65),), "id", "RiskAssessment.id"),
@@ -375,6 +398,9 @@ BROKEN: tuple[tuple[Callable[[], Json], tuple[Edit, ...], str, str], ...] = (
     (bundle, (("type", "document"),), "bdl-11", "Bundle.entry"),
     (bundle, (("type", "message"),), "bdl-12", "Bundle.entry"),
     (bundle, (("entry", []),), "ele-1", "Bundle.entry"),
+    (bundle, (("entry", {"resource": {}}),), "ele-1", "Bundle.entry"),
+    (bundle, (("entry.1", "x"),), "ele-1", "Bundle.entry"),
+    (bundle, (("entry.1.colour", "red"),), "structure", "Bundle.entry[1].colour"),
     (
         bundle,
         (("entry.1.resource", provenance() | {"id": "p"}),),
