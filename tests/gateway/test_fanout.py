@@ -374,6 +374,7 @@ def test_a_tool_that_is_no_longer_waited_for_is_unknown_and_concluded() -> None:
     replies = run(work())
 
     assert [reply.status for reply in replies] == ["answered", "unknown"]
+    assert replies[1].disclosure == "dis_1"  # it was told, so the answer says under which number
     assert "unknown 1" in book.events
 
 

@@ -53,19 +53,23 @@ async def ask_all(prepared: Sequence[Prepared], asked: Asked, *, strategy: Strat
     A tool that is no longer waited for is cancelled: its reply is ``unknown``.
     """
     if strategy == "primary" and len(prepared) > 1:
-        first = await ask_one(prepared[0], asked)
+        first = await ask_one(prepared[0], asked, _Progress())
         if first.status == "answered":
             return [first]
         return [first, *await ask_all(prepared[1:], asked, strategy="all")]
     enough = {"first": 1, "quorum": len(prepared) // 2 + 1}.get(strategy, len(prepared))
-    tasks = [asyncio.create_task(ask_one(one, asked)) for one in prepared]
+    states = [_Progress() for _ in prepared]
+    tasks = [
+        asyncio.create_task(ask_one(one, asked, state))
+        for one, state in zip(prepared, states, strict=True)
+    ]
     try:
         await _until_enough(tasks, enough)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return [_result(task, one) for task, one in zip(tasks, prepared, strict=True)]
+    return [_result(*one) for one in zip(tasks, prepared, states, strict=True)]
 
 
 async def _until_enough(tasks: Sequence[asyncio.Task[Reply]], enough: int) -> None:
@@ -79,17 +83,25 @@ async def _until_enough(tasks: Sequence[asyncio.Task[Reply]], enough: int) -> No
             return
 
 
-def _result(task: asyncio.Task[Reply], prepared: Prepared) -> Reply:
+def _result(task: asyncio.Task[Reply], prepared: Prepared, state: _Progress) -> Reply:
     if not task.cancelled():
         return task.result()
-    tool = prepared.tool
-    return Reply(tool.tool, tool.version, tool.mode, "unknown", reason="no longer waited for")
+    return _reply(prepared, state, 0.0, "unknown", "no longer waited for")
 
 
-async def ask_one(prepared: Prepared, asked: Asked) -> Reply:
+@dataclass(slots=True)
+class _Progress:
+    """How far one tool has got; kept outside its task, so that a cancelled one is told too."""
+
+    attempts: int = 0
+    disclosure: str | None = None
+    without: tuple[str, ...] = ()
+
+
+async def ask_one(prepared: Prepared, asked: Asked, state: _Progress) -> Reply:
     """Ask one tool, with retries where they are safe; never raises VendorError."""
     tool, loop = prepared.tool, asyncio.get_running_loop()
-    started, state = loop.time(), _Progress()
+    started = loop.time()
     deadline = min(asked.deadline, started + tool.deadline_ms / 1000)
     try:
         got = await _with_retries(prepared, asked, deadline, state)
@@ -108,13 +120,6 @@ async def ask_one(prepared: Prepared, asked: Asked) -> Reply:
         log.error("adapter crashed", tool=tool.tool, exc_info=error)
         return _reply(prepared, state, loop.time() - started, "protocol_error", "adapter crashed")
     return _answered(prepared, state, loop.time() - started, got)
-
-
-@dataclass(slots=True)
-class _Progress:
-    attempts: int = 0
-    disclosure: str | None = None
-    without: tuple[str, ...] = ()
 
 
 async def _with_retries(
