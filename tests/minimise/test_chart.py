@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+
 from careweir.errors import QuestionInvalid
 from careweir.minimise import SubjectMismatch, read_chart
 from minimise.charts import SEPSIS, bundle, observation, patient, reasons, resources, run
@@ -49,6 +50,25 @@ def test_two_different_patients_are_refused_whoever_the_subject_is() -> None:
 
     assert refused.value.status == 422
     assert refused.value.code == "subject_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("Patient/p1", True),
+        ("https://ehr.example/fhir/Patient/p1", True),
+        ("Patient/p2", False),
+        ("https://ehr.example/fhir/Patient/p2", False),
+    ],
+)
+def test_a_patient_whose_id_and_url_differ_is_nobody(url: str, read: bool) -> None:
+    body = entry({"fullUrl": url, "resource": patient()})
+
+    if read:
+        assert read_chart(body, subject=url).patient.id == "p1"
+    else:
+        with pytest.raises(SubjectMismatch):
+            read_chart(body, subject=url)
 
 
 def test_one_patient_given_twice_in_the_same_words_is_one_patient() -> None:

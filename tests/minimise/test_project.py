@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from careweir.minimise import payload_paths
 from minimise.charts import (
     AS_OF,
@@ -70,7 +71,8 @@ def test_a_vital_sign_leaves_as_this_and_no_more() -> None:
         {"_status": {"extension": [{"url": CANARY}]}},
         {"_effectiveDateTime": {"id": CANARY}},
         {"encounter": {"reference": f"Encounter/{CANARY}", "display": CANARY}},
-        {"subject": {"reference": "Patient/p1", "display": CANARY, "identifier": {"value": CANARY}}},
+        {"subject": {"reference": "Patient/p1", "display": CANARY,
+                     "identifier": {"value": CANARY}}},
         {"valueQuantity": {**quantity(80, "/min"), "id": CANARY, "extension": [{"url": CANARY}]}},
         {"valueQuantity": {"value": 80, "code": "/min", "system": "http://unitsofmeasure.org",
                            "unit": CANARY}},

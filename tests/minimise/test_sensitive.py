@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from minimise.charts import (
     CHEST,
     bundle,
@@ -146,3 +147,36 @@ def test_a_surname_is_not_a_diagnosis() -> None:
     person = patient(name=[{"family": "Gay", "given": ["Rubella"]}])
 
     assert len(resources(run(bundle(person, observation("8867-4", 80))), "Patient")) == 1
+
+
+PREGNANT = {
+    "resourceType": "Condition",
+    "id": "c1",
+    "subject": {"reference": "Patient/p1"},
+    "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z33.1"}]},
+}
+SCORE = tool(
+    {"resource": "Condition", "paths": ("code",), "codes": {"icd10cm": ("Z33.1",)}},
+    {
+        "resource": "Observation",
+        "paths": ("code", "valueQuantity"),
+        "codes": {"loinc": ("8867-4",)},
+    },
+)
+
+
+def test_a_score_that_does_not_hold_in_pregnancy_learns_of_it_and_nobody_else_does() -> None:
+    body = bundle(patient(), PREGNANT, observation("8867-4", 80, note=[{"text": "pregnant"}]))
+
+    assert resources(run(body, SCORE), "Condition")[0]["code"]["coding"][0]["code"] == "Z33.1"
+    assert resources(run(body, SCORE), "Observation") == []
+    assert reasons(run(body, SCORE))["Observation"] == {"sensitivity:PREGNANT"}
+    assert "Z33.1" not in everything(run(body))
+
+
+def test_a_class_that_may_be_about_one_thing_may_not_be_about_another() -> None:
+    both = {**PREGNANT, "note": [{"text": "HIV positive"}]}
+
+    found = run(bundle(patient(), both), SCORE)
+
+    assert reasons(found)["Condition"] == {"sensitivity:HIV"}

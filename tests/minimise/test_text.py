@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import Any
 
 import pytest
+
+from careweir.minimise import read_chart
+from careweir.minimise.scrub import scrubber_of
 from minimise.charts import (
     CHEST,
     bundle,
@@ -98,6 +102,8 @@ def test_text_stays_where_the_role_may_not_send_text() -> None:
         ("97 y.o. female", "97"),
         ("report rep1 by doc1", "doc1"),
         ("NPI 1457398213", "1457398213"),
+        ("Quill\u200bfeather", "feather"),
+        ("quillfeather's scan", "quillfeather"),
     ],
 )
 def test_identifiers_do_not_leave_in_text(said: str, gone: str) -> None:
@@ -116,10 +122,24 @@ def test_identifiers_do_not_leave_in_text(said: str, gone: str) -> None:
         "A 68-year-old woman with cough and fever of 38.5 C for 3 days.",
         "May represent pneumonia. Heart size is normal.",
         "SpO2 91 % on 2 L/min; WBC 14.2.",
+        "12 lead ECG shows ST elevation; 3 mm left CT.",
     ],
 )
 def test_what_a_reader_needs_is_left_as_it_was(said: str) -> None:
     assert sent_text(said, RELATIVE, DOCTOR) == said
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "a.", "1.", "A", "A b", "Dr. A", "12 Ab ", "name: A", "1-", "2024-", "may 1", " "]
+)
+def test_no_text_makes_the_scrubber_slow(unit: str) -> None:
+    scrub = scrubber_of(read_chart(bundle(patient(), RELATIVE, DOCTOR), subject=None))
+    text = unit * (100_000 // len(unit))
+
+    started = time.process_time()
+    scrub(text)
+
+    assert time.process_time() - started < 3
 
 
 def test_names_with_accents_are_found_with_and_without_them() -> None:

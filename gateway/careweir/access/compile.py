@@ -16,7 +16,8 @@ from careweir.access.schema import (
     SensitivityFile,
 )
 from careweir.access.source import Place, Source, parse
-from careweir.access.vocabulary import CodeKey, Known, Vocabulary
+from careweir.access.vocabulary import START_LENGTH, CodeKey, Known, Vocabulary, widened
+from careweir.errors import PolicyInvalid
 
 WILDCARD = "*"
 
@@ -68,9 +69,7 @@ def compile_vocabulary(
         unit_synonyms=file.unit_synonyms,
         sensitive_codes=sensitive,
         sensitive_words=tuple((code, _pattern(found)) for code, found in sorted(words.items())),
-        any_sensitive_word=_pattern([word for found in words.values() for word in found])
-        if words
-        else None,
+        sensitive_starts=frozenset(_start(word) for found in words.values() for word in found),
         labels=labels,
     )
 
@@ -96,6 +95,14 @@ def _pattern(words: Iterable[str]) -> re.Pattern[str]:
     return re.compile(r"(?<![^\W_])(?:" + "|".join(parts) + r")(?![^\W_])", re.IGNORECASE)
 
 
+def _start(word: str) -> str:
+    """The first letters of a word, by which a text without any sensitive word is passed over."""
+    first = re.split(r"[\W_]+", word.casefold().strip())[0]
+    if len(first) < 2:
+        raise PolicyInvalid("a sensitive word must begin with two letters or digits")
+    return first[:START_LENGTH]
+
+
 def _word(word: str) -> str:
     stem = word.rstrip(WILDCARD)
     body = r"[\s_-]*".join(re.escape(part) for part in re.split(r"[\s_-]+", stem.strip()))
@@ -112,6 +119,7 @@ def compile_classes(source: Source, vocabulary: Vocabulary) -> dict[str, DataCla
         known(source, (*place, "resource"), [entry.resource], ELEMENTS)
         known(source, (*place, "paths"), entry.paths, ELEMENTS[entry.resource])
         known(source, (*place, "codes"), entry.codes, code_classes)
+        known(source, (*place, "sensitivity"), entry.sensitivity, vocabulary.labels)
         _check_class(source, place, entry)
         found[name] = DataClass(
             name=name,
@@ -119,6 +127,7 @@ def compile_classes(source: Source, vocabulary: Vocabulary) -> dict[str, DataCla
             paths=frozenset(entry.paths),
             code_classes=frozenset(entry.codes),
             transforms=frozenset(entry.transforms),
+            sensitivity=widened(entry.sensitivity),
             text=entry.text == "true",
         )
     return found

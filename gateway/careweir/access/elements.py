@@ -7,7 +7,7 @@ would bring a subtree that nobody looked at. Kinds:
     concept     CodeableConcept: known codings only  coding      Coding: known only
     quantity    number with a known UCUM unit        number      integer or decimal
     boolean     true or false                        period      start and end
-    reference   rewritten to an opaque reference     birthdate   only generalised, or by its own right
+    reference   rewritten, opaque                    birthdate   generalised, or by its own right
     postal      address, only generalised            text        free text: scrubbed, by right
     attachment  base64 text: decoded and scrubbed
 

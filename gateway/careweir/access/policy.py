@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from careweir.access.compile import (
@@ -19,6 +19,7 @@ from careweir.access.compile import (
     known,
 )
 from careweir.access.purposes import BREAK_GLASS, Purposes
+from careweir.access.residency import Residency, compile_residency
 from careweir.access.rights import DataClass, Decision, DeniedBy, Rights
 from careweir.access.schema import (
     CapabilitiesFile,
@@ -30,7 +31,16 @@ from careweir.access.source import Place, Source, parse, read_source
 from careweir.access.vocabulary import Vocabulary, widened
 from careweir.errors import PolicyInvalid
 
-REQUIRED = ("roles", "purposes", "capabilities", "data_classes", "codes", "sensitivity_codes")
+REQUIRED = (
+    "roles",
+    "purposes",
+    "capabilities",
+    "data_classes",
+    "codes",
+    "sensitivity_codes",
+    "sites",
+)
+DECISIONS_KEPT_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +80,12 @@ class PolicySet:
     purposes: Purposes
     classes: Mapping[str, DataClass]
     vocabulary: Vocabulary
+    residency: Residency
     grants: tuple[Grant, ...]
     forbids: tuple[Forbid, ...]
+    _decisions: dict[tuple[object, ...], Decision] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def load(cls, directory: Path) -> PolicySet:
@@ -92,6 +106,24 @@ class PolicySet:
         ``break_glass`` says that the token carries an emergency override; it opens nothing but
         grants that are marked for it, and those only for the purpose BTG.
         """
+        asked = (role, purpose, capability, site, break_glass)
+        decision = self._decisions.get(asked)
+        if decision is None:
+            decision = self._decide(*asked)
+            if len(self._decisions) < DECISIONS_KEPT_MAX:
+                self._decisions[asked] = decision
+        return decision
+
+    def _decide(
+        self, role: str, purpose: str, capability: str, site: str | None, break_glass: bool
+    ) -> Decision:
+        name = "/".join(
+            (
+                _named(role, self.roles),
+                _named(purpose, self.purposes.parents),
+                _named(capability, self.capabilities),
+            )
+        )
         forbids = [
             forbid
             for forbid in self.forbids
@@ -101,10 +133,7 @@ class PolicySet:
             and _applies(forbid.sites, site)
         ]
         if forbids:
-            because = [
-                f"forbid {role}/{purpose}/{capability}: {forbid.reason} ({forbid.at})"
-                for forbid in forbids
-            ]
+            because = [f"forbid {name}: {forbid.reason} ({forbid.at})" for forbid in forbids]
             return self._deny("forbid", because)
 
         near = [g for g in self.grants if role in g.roles and capability in g.capabilities]
@@ -119,15 +148,16 @@ class PolicySet:
         ]
         if not grants:
             denied_by: DeniedBy = "purpose" if self._known_for(near, site) else "role"
-            return self._deny(denied_by, [f"no grant for {role}/{purpose}/{capability}"])
+            return self._deny(denied_by, [f"no grant for {name}"])
 
         rules = [f"grant {role}/{granted}/{capability} ({g.at})" for g, granted in grants]
         return Decision(
             effect="permit",
             because=tuple(rules),
             denied_by=None,
-            rights=self._rights([g for g, _ in grants], rules),
+            rights=self._rights([g for g, _ in grants], rules, site),
             revision=self.revision,
+            break_glass=purpose == BREAK_GLASS,
         )
 
     def _known_for(self, near: Iterable[Grant], site: str | None) -> bool:
@@ -142,7 +172,7 @@ class PolicySet:
             revision=self.revision,
         )
 
-    def _rights(self, grants: Iterable[Grant], rules: Iterable[str]) -> Rights:
+    def _rights(self, grants: Iterable[Grant], rules: Iterable[str], site: str | None) -> Rights:
         by_name: dict[str, str] = {}
         sensitivity: set[str] = set()
         confidentiality: set[str] = set()
@@ -155,8 +185,15 @@ class PolicySet:
             classes=tuple((self.classes[name], by_name[name]) for name in sorted(by_name)),
             sensitivity=widened(sensitivity),
             confidentiality=frozenset(confidentiality),
+            regions=self.residency.of(site),
+            purposes=self.purposes,
             vocabulary=self.vocabulary,
         )
+
+
+def _named(name: str, declared: Iterable[str]) -> str:
+    """A name as it may be shown: one that the policy declares, never a caller's own words."""
+    return name if name in declared else "(unknown)"
 
 
 def _applies(names: frozenset[str], name: str | None) -> bool:
@@ -197,6 +234,7 @@ def load_policies(directory: Path) -> PolicySet:
         purposes=purposes,
         classes=classes,
         vocabulary=vocabulary,
+        residency=compile_residency(sources["sites.yaml"]),
         grants=tuple(_grants(source, file, names)),
         forbids=tuple(_forbids(source, file, names)),
     )
@@ -225,8 +263,8 @@ def _read(directory: Path) -> dict[str, bytes]:
 def _grants(source: Source, file: RolesFile, names: Mapping[str, Iterable[str]]) -> Iterable[Grant]:
     for index, entry in enumerate(file.grants):
         place: Place = ("grants", index)
-        for field in ("role", "purpose", "capability", "classes", "sensitivity"):
-            known(source, (*place, field), getattr(entry, field), names[field])
+        for part in ("role", "purpose", "capability", "classes", "sensitivity"):
+            known(source, (*place, part), getattr(entry, part), names[part])
         _check_break_glass(source, place, entry)
         yield Grant(
             at=source.at(place),
@@ -252,8 +290,8 @@ def _forbids(
 ) -> Iterable[Forbid]:
     for index, entry in enumerate(file.forbids):
         place: Place = ("forbids", index)
-        for field in ("role", "purpose", "capability"):
-            known(source, (*place, field), getattr(entry, field), {WILDCARD, *names[field]})
+        for part in ("role", "purpose", "capability"):
+            known(source, (*place, part), getattr(entry, part), {WILDCARD, *names[part]})
         yield Forbid(
             at=source.at(place),
             roles=frozenset(entry.role),

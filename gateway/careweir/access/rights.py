@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from careweir.access.purposes import Purposes
+from careweir.access.residency import Regions
 from careweir.access.vocabulary import Vocabulary
 
+NOWHERE = Regions(frozenset(), "nowhere")
 DeniedBy = Literal["role", "purpose", "forbid"]
 
 
@@ -17,6 +20,7 @@ class DataClass:
 
     ``code_classes`` empty = the resource type has no selecting code or any known code will do.
     ``transforms`` are the generalisations without which the paths may not leave; empty = as it is.
+    ``sensitivity`` is what resources of this class may be about; a grant can name more.
     """
 
     name: str
@@ -24,6 +28,7 @@ class DataClass:
     paths: frozenset[str]
     code_classes: frozenset[str] = frozenset()
     transforms: frozenset[str] = frozenset()
+    sensitivity: frozenset[str] = frozenset()
     text: bool = False
 
 
@@ -34,7 +39,10 @@ class Rights:
     classes: tuple[tuple[DataClass, str], ...] = ()  # (data class, rule), sorted by class name
     sensitivity: frozenset[str] = frozenset()
     confidentiality: frozenset[str] = frozenset()
+    regions: Regions = NOWHERE
+    purposes: Purposes = field(default=Purposes({}), compare=False, repr=False)
     vocabulary: Vocabulary | None = field(default=None, compare=False, repr=False)
+    plans: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # see plan.py
 
     def of(self, resource: str) -> tuple[tuple[DataClass, str], ...]:
         """The data classes of one resource type."""
@@ -50,10 +58,14 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Permit or deny, and why. ``because`` names rules and lines, ready to show."""
+    """Permit or deny, and why. ``because`` names rules and lines, ready to show.
+
+    ``break_glass`` is True when an emergency override opened it: the answer is to be flagged.
+    """
 
     effect: Literal["permit", "deny"]
     because: tuple[str, ...]
     denied_by: DeniedBy | None
     rights: Rights
     revision: str
+    break_glass: bool = False

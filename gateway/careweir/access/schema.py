@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
 from careweir_kit.tool import Transform
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -14,9 +15,16 @@ def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
-Flag = Literal["true", "false"]
-Version = Literal["1"]
+# The loader reads every scalar as text; editors see numbers and booleans, so they are told so.
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_one_or_many),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {**_TEXTS, "minItems": 1}]}),
+]
+Flag = Annotated[Literal["true", "false"], WithJsonSchema({"type": "boolean"})]
+Version = Annotated[Literal["1"], WithJsonSchema({"const": 1})]
 
 
 class RoleEntry(BaseModel):
@@ -76,7 +84,7 @@ class PurposesFile(BaseModel):
 
     version: Version
     source: str
-    purposes: dict[str, Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]]
+    purposes: dict[str, tuple[str, ...]]
 
 
 class CapabilitiesFile(BaseModel):
@@ -97,6 +105,7 @@ class DataClassEntry(BaseModel):
     paths: tuple[str, ...] = Field(min_length=1)
     codes: tuple[str, ...] = ()
     transforms: tuple[Transform, ...] = ()
+    sensitivity: tuple[str, ...] = ()
     text: Flag = "false"
 
 
@@ -159,11 +168,23 @@ class SensitivityCodesFile(BaseModel):
     codes: dict[str, str]
 
 
+class SitesFile(BaseModel):
+    """``sites.yaml``: the regions to which each site may send."""
+
+    model_config = _STRICT
+
+    version: Version
+    regions: dict[str, str] = Field(min_length=1)
+    default: Names
+    sites: dict[str, Names] = Field(default_factory=dict)
+
+
 FILES: dict[str, type[BaseModel]] = {
     "roles": RolesFile,
     "purposes": PurposesFile,
     "data_classes": DataClassesFile,
     "codes": CodesFile,
+    "sites": SitesFile,
     "sensitivity": SensitivityFile,
     "sensitivity_codes": SensitivityCodesFile,
 }

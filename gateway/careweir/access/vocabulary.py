@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 CodeKey = tuple[str, str]  # (system URL, code)
 
+START_LENGTH = 3
+_WORD = re.compile(r"[^\W_]+")
+
 # Source: HL7 v3-ActCode; security labels treat these four as one family, since ETH and SUD stand
 # on different branches of the terminology and mean the same records.
 SUBSTANCE_USE = frozenset({"ETH", "SUD", "ETHUD", "OPIOIDUD"})
@@ -36,7 +39,7 @@ class Vocabulary:
     unit_synonyms: Mapping[str, str]
     sensitive_codes: Mapping[CodeKey, str]
     sensitive_words: tuple[tuple[str, re.Pattern[str]], ...]
-    any_sensitive_word: re.Pattern[str] | None
+    sensitive_starts: frozenset[str]  # the first two or three letters of every sensitive word
     labels: frozenset[str]  # sensitivity codes that a policy can name
 
     def system_url(self, alias: str) -> str:
@@ -52,7 +55,9 @@ class Vocabulary:
 
     def sensitivities_of_text(self, text: str) -> frozenset[str]:
         """The sensitivity codes whose words stand in a text."""
-        if self.any_sensitive_word is None or not self.any_sensitive_word.search(text):
+        words = _WORD.findall(text.casefold())
+        starts = {word[:START_LENGTH] for word in words} | {word[:2] for word in words}
+        if starts.isdisjoint(self.sensitive_starts):
             return frozenset()
         return frozenset(code for code, words in self.sensitive_words if words.search(text))
 

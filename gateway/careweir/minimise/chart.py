@@ -7,16 +7,17 @@ invalid UTF-8 or too deep a nesting refuses the question. What the glance saw is
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from careweir_kit.strict_json import JsonRefused, decode
 
 from careweir.access.elements import CODED_BY
 from careweir.errors import QuestionInvalid
+from careweir_kit.strict_json import JsonRefused, decode
 
 CodeKey = tuple[str, str]
 
@@ -62,12 +63,13 @@ class _Entry(msgspec.Struct, gc=False):
 
 class _Bundle(msgspec.Struct):
     resourceType: str | None = None
-    entry: msgspec.Raw = msgspec.Raw()
+    entry: list[msgspec.Raw] | None = None
 
 
 _read_bundle = msgspec.json.Decoder(_Bundle).decode
-_read_entries = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _read_entry = msgspec.json.Decoder(_Entry).decode
+_ENTRIES_OPEN = re.compile(rb'"entry"\s*:\s*\[\s*')
+_BETWEEN = re.compile(rb"\s*,?\s*")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -84,7 +86,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     part_codes: tuple[CodeKey, ...]
     when: str | None
     subject: str | None
-    raw: msgspec.Raw
+    raw: bytes
 
     @property
     def reference(self) -> str:
@@ -112,7 +114,7 @@ class Chart:
         """The resource of a record, strictly decoded. Raises QuestionInvalid."""
         found = self.decoded.get(record.index)
         if found is None:
-            found = _decode_entry(bytes(record.raw), record.index)["resource"]
+            found = _decode_entry(record.raw, record.index)["resource"]
             self.decoded[record.index] = found
         return found
 
@@ -163,12 +165,11 @@ def read_chart(inputs: bytes | memoryview, *, subject: str | None) -> Chart:
     return chart
 
 
-def _split(body: bytes) -> list[msgspec.Raw]:
+def _split(body: bytes) -> list[bytes]:
+    """The entries as they stand; the Bundle around them is read strictly."""
     try:
-        bundle = _read_bundle(body)
-        entry = bytes(bundle.entry)
-        shell = decode(_without(body, entry))
-        entries = _read_entries(entry) if entry and entry != b"null" else []
+        entries = [bytes(raw) for raw in _read_bundle(body).entry or ()]
+        shell = decode(_without(body, entries) if entries else body)
     except (msgspec.MsgspecError, JsonRefused, RecursionError):
         raise QuestionInvalid("inputs are not a readable JSON Bundle", path="inputs") from None
     if not isinstance(shell, dict) or shell.get("resourceType") != "Bundle":
@@ -176,17 +177,25 @@ def _split(body: bytes) -> list[msgspec.Raw]:
     return entries
 
 
-def _without(body: bytes, entry: bytes) -> bytes:
-    """The Bundle with its entries cut out: its own keys are then read strictly."""
-    at = body.find(entry[:64])
-    while entry and at >= 0:
-        if body.startswith(entry, at):
-            return body[:at] + b"[]" + body[at + len(entry) :]
-        at = body.find(entry[:64], at + 1)
-    return body
+def _without(body: bytes, entries: list[bytes]) -> bytes:
+    """The Bundle with its entries cut out, so that its own keys can be read strictly."""
+    for opening in _ENTRIES_OPEN.finditer(body):
+        end = opening.end()
+        for entry in entries:
+            if not body.startswith(entry, end):
+                break
+            end += len(entry)
+            if not body.startswith(b",{", end):
+                separator = _BETWEEN.match(body, end)
+                end = separator.end() if separator else end
+            else:
+                end += 1
+        else:
+            return body[: opening.end()] + body[end:]
+    raise JsonRefused("the entries cannot be told from the rest")
 
 
-def _glance(index: int, raw: msgspec.Raw) -> Record | None:
+def _glance(index: int, raw: bytes) -> Record | None:
     try:
         entry = _read_entry(raw)
     except (msgspec.MsgspecError, RecursionError):
@@ -216,12 +225,11 @@ def _codes(concept: _Concept | None) -> tuple[CodeKey, ...]:
     return tuple((c.system, c.code) for c in concept.coding if c.system and c.code)
 
 
-def _stare(index: int, raw: msgspec.Raw) -> Record | None:
+def _stare(index: int, raw: bytes) -> Record | None:
     """An entry that is not shaped as expected: decode it whole, and take what is there."""
-    body = bytes(raw)
-    if not body.lstrip().startswith(b"{"):
+    if not raw.startswith(b"{"):
         return None
-    entry = _decode_entry(body, index)
+    entry = _decode_entry(raw, index)
     resource = entry.get("resource")
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         return None
@@ -265,8 +273,11 @@ def _the_patient(records: list[Record]) -> Record:
     if not patients:
         raise QuestionInvalid("the chart has no Patient", path="inputs.entry")
     first = patients[0]
-    if any(bytes(other.raw) != bytes(first.raw) for other in patients[1:]):
+    if any(other.raw != first.raw for other in patients[1:]):
         raise SubjectMismatch("the chart has more than one Patient", path="inputs.entry")
+    _, named, tail = (first.full_url or "").rpartition("Patient/")
+    if named and first.id and _bare(tail) != first.id:
+        raise SubjectMismatch("the Patient's id and fullUrl differ", path="inputs.entry.fullUrl")
     return first
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
-
-from careweir_kit.tool import Tool
+from typing import Any, Final
 
 from careweir.access import Decision, PolicySet
 from careweir.minimise.chart import read_chart
 from careweir.minimise.manifest import Manifest
 from careweir.minimise.minimise import minimise
+from careweir_kit.tool import Tool
 
+_FORMS: Final = {
+    "pseudonymise": "under a pseudonym",
+    "redact_text": "with identifiers scrubbed",
+    "age_years": "as an age in years",
+    "age_band": "as an age band of ten years",
+    "year": "as a year",
+    "postal_3": "as its first three digits",
+}
 EXIT_SENT = 0
 EXIT_DENIED = 3
 
@@ -84,14 +91,16 @@ def numbered() -> Callable[[str, str], str]:
 def explanation(decision: Decision, manifest: Manifest) -> list[str]:
     """The manifest in sentences: the rules that decided, what goes, what stays and why."""
     verb = {"permit": "Permitted", "deny": "Denied"}[decision.effect]
-    lines = [f"{verb} by {rule}." for rule in decision.because]
+    lines = [f"{verb}: {rule}." for rule in decision.because]
     if manifest.sent:
         lines.append(f"{manifest.tool} receives {', '.join(manifest.sent)}.")
     else:
         lines.append(f"{manifest.tool} receives nothing.")
-    lines += [f"{row.path} leaves only as {row.transform}." for row in manifest.transformed]
+    lines += [f"{row.path} leaves {_FORMS[row.transform]}." for row in manifest.transformed]
     lines += [
-        f"{row.path} stays here ({row.count}): {row.reason}, {row.rule}."
+        f"{row.path} stays here, {row.count} times: {row.rule} ({row.reason})."
+        if row.count > 1
+        else f"{row.path} stays here: {row.rule} ({row.reason})."
         for row in manifest.withheld
     ]
     return lines

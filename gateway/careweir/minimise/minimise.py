@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from careweir_kit.tool import Tool
-
 from careweir.access import Decision
 from careweir.access.elements import CODED_BY
+from careweir.access.names import element_name, resource_name
+from careweir.access.plan import CodeKey, PlannedNeed, Way, asked_paths, plan
 from careweir.minimise.chart import Chart, Record
+from careweir.minimise.consent import refusing_consent
 from careweir.minimise.manifest import (
     BACKBONES,
     Manifest,
@@ -25,10 +26,10 @@ from careweir.minimise.manifest import (
     transformed_rows,
     withheld_rows,
 )
-from careweir.minimise.plan import CodeKey, PlannedNeed, Way, asked_paths, plan
 from careweir.minimise.project import Projector, generalised, reference_to
 from careweir.minimise.scrub import scrubber_of
-from careweir.minimise.select import Question, Selected, Selector
+from careweir.minimise.select import Question, Selected, Selector, asked_of_consents
+from careweir_kit.tool import Tool
 
 SUBSETTED: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
@@ -73,30 +74,17 @@ def minimise(
     refusals: Counter[Refusal] = Counter()
     transforms: set[tuple[str, str]] = set()
     payload: dict[str, Any] | None = None
-    if decision.effect == "deny":
-        reason = "role" if decision.denied_by == "role" else "purpose"
-        refusals.update((path, reason, decision.because[0]) for path in asked_paths(tool))
+    question = Question(as_of=as_of, study=study, purpose=purpose)
+    barred = _barred(chart, tool, decision, question)
+    if barred is not None:
+        refusals.update((path, *barred) for path in asked_paths(tool))
     else:
         planned = plan(tool, decision.rights)
         _refuse_types(chart, tool, refusals)
         if any(need.ways for need in planned) or not planned:
-            question = Question(as_of=as_of, study=study)
-            assert decision.rights.vocabulary is not None
             selected = Selector(chart, decision.rights, question, refusals).select(planned)
-            builder = _Builder(
-                Projector(
-                    chart=chart,
-                    vocabulary=decision.rights.vocabulary,
-                    granted=decision.rights.sensitivity,
-                    pseudonyms=pseudonyms,
-                    as_of=as_of,
-                    scrub=lambda text: scrubber_of(chart)(text),
-                ),
-                subject_pseudonym,
-                refusals,
-                transforms,
-            )
-            payload = builder.bundle(selected)
+            projector = _projector(chart, decision, pseudonyms, as_of)
+            payload = _Builder(projector, subject_pseudonym, refusals, transforms).bundle(selected)
         for refusal in _refused_paths(planned):
             refusals[refusal] = max(refusals[refusal], 1)
 
@@ -115,11 +103,42 @@ def minimise(
     return Minimised(payload=payload, manifest=manifest)
 
 
+def _barred(
+    chart: Chart, tool: Tool, decision: Decision, question: Question
+) -> tuple[str, str] | None:
+    """Why nothing at all may leave for this tool (reason and rule), or None."""
+    if decision.effect == "deny":
+        return "role" if decision.denied_by == "role" else "purpose", decision.because[0]
+    regions = decision.rights.regions
+    if tool.region not in regions.names:
+        return "residency", f"the tool stands in a region that is not open to {regions.rule}"
+    asked = asked_of_consents(chart, decision.rights, question)
+    consent = refusing_consent(chart, None, asked)
+    return None if consent is None else ("consent", consent)
+
+
+def _projector(
+    chart: Chart,
+    decision: Decision,
+    pseudonyms: Callable[[str, str], str],
+    as_of: datetime,
+) -> Projector:
+    assert decision.rights.vocabulary is not None
+    return Projector(
+        chart=chart,
+        vocabulary=decision.rights.vocabulary,
+        granted=decision.rights.sensitivity,
+        pseudonyms=pseudonyms,
+        as_of=as_of,
+        scrub=lambda text: scrubber_of(chart)(text),
+    )
+
+
 def _refuse_types(chart: Chart, tool: Tool, refusals: Counter[Refusal]) -> None:
     needed = {need.resource for need in tool.needs}
     for kind, count in chart.counts.items():
         if kind not in needed:
-            name = kind if kind.isascii() and kind.isalpha() and len(kind) <= 64 else "Resource"
+            name = resource_name(kind)
             refusals[name, "not_needed_by_tool", "the tool needs nothing of this type"] += count
     if chart.skipped:
         refusals["Bundle.entry", "not_needed_by_tool", "entry without a resource"] += chart.skipped
@@ -274,11 +293,10 @@ class _Builder:
         for name, value in source.items():
             if name in ("resourceType", "id") or (name in _SUBJECTS and kind != "Patient"):
                 continue
-            name = name if name.removeprefix("_").isidentifier() else "element"
             if name in BACKBONES and name in body:
                 self._refuse_children(one, name, value, opened)
             elif name not in body and not self._replaced(name, body, one):
-                self._refuse(one, name, opened)
+                self._refuse(one, element_name(kind, name), opened)
 
     def _replaced(self, name: str, body: Mapping[str, Any], one: Selected) -> bool:
         generalised_to = {"birthDate": "extension"}.get(name)
@@ -286,10 +304,11 @@ class _Builder:
         return asked and generalised_to in body
 
     def _refuse_children(self, one: Selected, head: str, value: Any, opened: set[str]) -> None:
+        place = f"{one.record.resource_type}.{head}"
         for item in value if isinstance(value, list) else [value]:
             for child in item if isinstance(item, dict) else ():
-                if f"{head}.{child}" not in opened and child.removeprefix("_").isidentifier():
-                    self._refuse(one, f"{head}.{child}", opened)
+                if f"{head}.{child}" not in opened:
+                    self._refuse(one, f"{head}.{element_name(place, child)}", opened)
 
     def _refuse(self, one: Selected, path: str, opened: set[str]) -> None:
         full = f"{one.record.resource_type}.{path}"

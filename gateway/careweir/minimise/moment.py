@@ -36,6 +36,19 @@ def read_moment(value: Any) -> datetime | None:
         return None
 
 
+def read_end(value: Any) -> datetime | None:
+    """The last moment of a FHIR date or dateTime: of its day, month or year if it says no more."""
+    begin = read_moment(value)
+    if begin is None or "T" in str(value):
+        return begin
+    parts = len(str(value).split("-"))
+    months, days = {1: (12, 0), 2: (1, 0), 3: (0, 1)}[parts]
+    try:
+        return _months_back(begin, -months) + timedelta(days=days, microseconds=-1)
+    except (OverflowError, ValueError):
+        return datetime.max.replace(tzinfo=UTC)
+
+
 def is_moment(value: Any) -> bool:
     """True for a string that is a FHIR date, dateTime or instant and nothing else."""
     return read_moment(value) is not None

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from careweir_fhir.model import UCUM
-
 from careweir.access import Vocabulary
+from careweir.access.plan import CodeKey, Way
 from careweir.minimise.chart import Chart
 from careweir.minimise.moment import age_in_years, is_moment
-from careweir.minimise.plan import CodeKey, Way
 from careweir.minimise.sensitive import attachment_text
+from careweir_fhir.model import UCUM
 
 AGE_YEARS_URL: Final = "urn:careweir:age-years"
 AGE_BAND_URL: Final = "urn:careweir:age-band"
@@ -26,9 +25,10 @@ AGE_BAND_URL: Final = "urn:careweir:age-band"
 AGE_TOP: Final = 90
 # Source: 45 CFR 164.514(b)(2)(i)(B) and the HHS guidance on it: three-digit areas of 20,000 people
 # or fewer (Census 2000) become 000.
-SMALL_AREAS: Final = frozenset(
-    "036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893".split()
-)
+_AREAS: Final = """
+    036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893
+"""
+SMALL_AREAS: Final = frozenset(_AREAS.split())
 _COMPARATORS: Final = frozenset({"<", "<=", ">", ">="})
 _INTEGER_MAX: Final = 2**53
 _REFERENCE_TYPES: Final = {
@@ -63,9 +63,9 @@ class Projector:
             case "code":
                 return value if isinstance(value, str) and value in way.element.values else None
             case "concept":
-                return self.concept(value, wanted)
+                return self.concept(value, wanted, way.data_class.sensitivity)
             case "coding":
-                return self.coding(value, wanted)
+                return self.coding(value, wanted, way.data_class.sensitivity)
             case "quantity":
                 return self.quantity(value)
             case "number":
@@ -85,16 +85,20 @@ class Projector:
             case _:
                 return None  # birth date and address: only as a transform, see minimise.py
 
-    def concept(self, value: Any, wanted: frozenset[CodeKey]) -> dict[str, Any] | None:
+    def concept(
+        self, value: Any, wanted: frozenset[CodeKey], granted: frozenset[str] = frozenset()
+    ) -> dict[str, Any] | None:
         """A CodeableConcept with known codings only, and no text."""
         codings = value.get("coding") if isinstance(value, dict) else None
         if not isinstance(codings, list):
             return None
-        found = [self.coding(coding, wanted) for coding in codings]
+        found = [self.coding(coding, wanted, granted) for coding in codings]
         kept = [coding for coding in found if coding is not None]
         return {"coding": kept} if kept else None
 
-    def coding(self, value: Any, wanted: frozenset[CodeKey]) -> dict[str, Any] | None:
+    def coding(
+        self, value: Any, wanted: frozenset[CodeKey], granted: frozenset[str]
+    ) -> dict[str, Any] | None:
         """A Coding in our own words, if we know it and it may leave."""
         if not isinstance(value, dict):
             return None
@@ -105,7 +109,7 @@ class Projector:
         if known is None or (wanted and (system, code) not in wanted):
             return None
         sensitivity = self.vocabulary.sensitivity_of_code(system, code)
-        if sensitivity is not None and sensitivity not in self.granted:
+        if sensitivity is not None and sensitivity not in self.granted | granted:
             return None
         return {"system": system, "code": code, "display": known.display}
 

@@ -10,21 +10,22 @@ from typing import Any, Final, NamedTuple
 
 from careweir.access import Rights
 from careweir.access.elements import CODED_BY
+from careweir.access.plan import CodeKey, PlannedNeed, Way
 from careweir.minimise.chart import Chart, Record
+from careweir.minimise.consent import Asked, refusing_consent
 from careweir.minimise.manifest import Refusal
 from careweir.minimise.moment import read_moment, window_start
-from careweir.minimise.plan import CodeKey, PlannedNeed, Way
+from careweir.minimise.reading import codings, items, void_reason, when
 from careweir.minimise.sensitive import sensitivities
 
-_VOID: Final = frozenset({"entered-in-error", "cancelled", "nullified", "refuted"})
-_TIMES: Final = (
-    "effectiveDateTime", "effectiveInstant", "effectivePeriod", "started", "performedDateTime",
-    "performedPeriod", "onsetDateTime", "onsetPeriod", "authoredOn", "period", "start", "date",
-    "occurrenceDateTime", "recordedDate", "issued", "created",
-)  # fmt: skip
 _LAST: Final = datetime.min.replace(tzinfo=UTC)
 # How far a resource got before it was kept here: the furthest reason is the one that is told.
-_RANK: Final = ("not_needed_by_tool", "unknown_code", "role", "sensitivity", "time_window")
+_RANK: Final = (
+    "not_needed_by_tool", "unknown_code", "role", "time_window", "sensitivity", "consent",
+)  # fmt: skip
+
+
+Codes = tuple[frozenset[CodeKey], frozenset[CodeKey]]  # known main codes, all component codes
 
 
 class Question(NamedTuple):
@@ -32,6 +33,7 @@ class Question(NamedTuple):
 
     as_of: datetime
     study: str | None
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,32 @@ class Selected:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A resource that one need selects, before ``last`` is applied."""
+class _Opening:
+    """How the records of one group may leave for one need."""
 
-    selected: Selected
+    ways: tuple[Way, ...]
+    wanted: frozenset[CodeKey]
+    components: frozenset[CodeKey]
+    sensitivity: frozenset[str]  # what every class by which it leaves may be about
+    need: PlannedNeed
+
+    def selected(self, record: Record) -> Selected:
+        """One record of the group."""
+        return Selected(
+            record=record,
+            ways=self.ways,
+            wanted=self.wanted,
+            components=self.components,
+            asked=frozenset(self.need.need.paths),
+            refused=self.need.refused,
+        )
+
+
+class _Candidate(NamedTuple):
+    """A record that one need selects, before ``last`` and the resource itself are looked at."""
+
+    record: Record
+    opening: _Opening
     moment: datetime
 
 
@@ -73,7 +97,7 @@ class Selector:
         self._studies = _study_references(chart, question.study)
         self._refusals = refusals
         self._starts: dict[str, datetime] = {}
-        self._opened: dict[tuple[int, frozenset[str]], tuple[Way, ...]] = {}
+        self._consented = asked_of_consents(chart, rights, question)
 
     def select(self, planned: Iterable[PlannedNeed]) -> Iterator[Selected]:
         """The resources that may leave: by the order of the needs, then of the chart."""
@@ -84,35 +108,70 @@ class Selector:
             yield from self._select_type(kind, needs)
 
     def _select_type(self, kind: str, needs: list[PlannedNeed]) -> Iterator[Selected]:
+        groups = self._groups(kind)
         kept: dict[int, list[Selected]] = {}
         refused: dict[int, list[tuple[str, str]]] = {}
+        of_group: dict[Codes, list[tuple[str, str]]] = {codes: [] for codes in groups}
         for need in needs:
             candidates = []
-            for record in self._chart.by_type.get(kind, ()):
-                judged = self._judge(record, need)
-                if isinstance(judged, _Candidate):
-                    candidates.append(judged)
-                else:
-                    refused.setdefault(record.index, []).append(judged)
-            for selected, refusal in self._newest(candidates, need.need.last):
+            for codes, records in groups.items():
+                opening = self._judge(kind, codes, need)
+                if isinstance(opening, tuple):
+                    of_group[codes].append(opening)
+                    continue
+                for record in records:
+                    moment = self._moment(record, need.need.window)
+                    if isinstance(moment, str):
+                        refused.setdefault(record.index, []).append(("time_window", moment))
+                    else:
+                        candidates.append(_Candidate(record, opening, moment))
+            for candidate, refusal in self._newest(candidates, need.need.last):
+                record, opening = candidate.record, candidate.opening
                 if refusal is None:
-                    kept.setdefault(selected.record.index, []).append(selected)
+                    selected = opening.selected(record)
+                    kept.setdefault(record.index, []).append(selected)
                 else:
-                    refused.setdefault(selected.record.index, []).append(refusal)
+                    refused.setdefault(record.index, []).append(refusal)
 
-        for record in self._chart.by_type.get(kind, ()):
-            if record.index in kept:
-                yield _merged(kept[record.index])
-            else:
-                reason, rule = max(refused[record.index], key=_furthest)
-                self._refusals[kind, reason, rule] += 1
+        for codes, records in groups.items():
+            common = max(of_group[codes], key=_furthest) if of_group[codes] else None
+            for record in records:
+                own = refused.get(record.index)
+                if own is not None and record.index not in kept:
+                    found = own if common is None else [common, *own]
+                    self._refusals[(kind, *max(found, key=_furthest))] += 1
+            if common is not None:
+                alone = [r for r in records if r.index not in refused and r.index not in kept]
+                self._refusals[(kind, *common)] += len(alone)
+        for index in sorted(kept):
+            yield _merged(kept[index])
 
-    def _judge(self, record: Record, need: PlannedNeed) -> _Candidate | tuple[str, str]:
-        """What codes, rights and time say, as far as possible without decoding the resource."""
-        if not self._chart.is_ours(record):
-            return "not_needed_by_tool", "does not say that it is about this patient"
-        known, parts = self._codes_of(record)
-        coded = record.resource_type in CODED_BY
+    def _groups(self, kind: str) -> dict[Codes, list[Record]]:
+        """The patient's records of one type by their codes; remembered for the other tools."""
+        key = ("groups", kind, id(self._vocabulary))
+        groups: dict[Codes, list[Record]] | None = self._chart.memo.get(key)
+        if groups is None:
+            written: dict[tuple[object, object], list[Record]] = {}
+            groups = {}
+            for record in self._chart.by_type.get(kind, ()):
+                if not self._chart.is_ours(record):
+                    continue
+                if record.codes is None:
+                    groups.setdefault(self._codes_of(record), []).append(record)
+                else:
+                    written.setdefault((record.codes, record.part_codes), []).append(record)
+            for records in written.values():
+                groups.setdefault(self._codes_of(records[0]), []).extend(records)
+            self._chart.memo[key] = groups
+        strangers = self._chart.counts[kind] - sum(map(len, groups.values()))
+        rule = "does not say that it is about this patient"
+        self._refusals[kind, "not_needed_by_tool", rule] += strangers
+        return groups
+
+    def _judge(self, kind: str, codes: Codes, need: PlannedNeed) -> _Opening | tuple[str, str]:
+        """What codes and rights say of a group of records: how they may leave, or why not."""
+        known, parts = codes
+        coded = kind in CODED_BY
         if coded and not known:
             return "unknown_code", "code in no table"
         if need.codes and need.codes.isdisjoint(known) and need.codes.isdisjoint(parts):
@@ -120,60 +179,51 @@ class Selector:
         ways = self._ways(need, known) if coded else need.ways
         if not ways:
             return "role", "no data class of the grant has this"
-        moment = self._moment(record, need.need.window)
-        if isinstance(moment, str):
-            return "time_window", moment
         allowed = _code_classes(ways)
-        selected = Selected(
-            record=record,
+        return _Opening(
             ways=ways,
             wanted=self._of_classes(known & need.codes or known, allowed),
             components=self._of_classes(parts & need.codes or parts, allowed),
-            asked=frozenset(need.need.paths),
-            refused=need.refused,
+            sensitivity=frozenset.intersection(*(way.data_class.sensitivity for way in ways)),
+            need=need,
         )
-        return _Candidate(selected, moment)
 
     def _newest(
         self, candidates: list[_Candidate], last: int | None
-    ) -> Iterator[tuple[Selected, tuple[str, str] | None]]:
+    ) -> Iterator[tuple[_Candidate, tuple[str, str] | None]]:
         """The newest ``last`` of each code that may leave; of equals, the later in the chart."""
         seen: Counter[frozenset[CodeKey]] = Counter()
         order = candidates
         if last is not None:
-            order = sorted(candidates, key=lambda c: (c.moment, c.selected.record.index))[::-1]
+            order = sorted(candidates, key=lambda c: (c.moment, c.record.index))[::-1]
         for one in order:
-            selected = one.selected
-            if last is not None and seen[selected.wanted] >= last:
-                yield selected, ("not_needed_by_tool", "older than the last that the tool needs")
+            code = one.opening.wanted
+            if last is not None and seen[code] >= last:
+                yield one, ("not_needed_by_tool", "older than the last that the tool needs")
                 continue
-            refusal = self._inspect(selected.record)
-            seen[selected.wanted] += refusal is None
-            yield selected, refusal
+            refusal = self._inspect(one.record, one.opening.sensitivity)
+            seen[code] += refusal is None
+            yield one, refusal
 
-    def _inspect(self, record: Record) -> tuple[str, str] | None:
+    def _inspect(self, record: Record, granted: frozenset[str]) -> tuple[str, str] | None:
         """What only the decoded resource tells: why it stays here, or None."""
         resource = self._chart.resource(record)
-        void = _void(resource)
+        void = void_reason(resource)
         if void is not None:
             return "not_needed_by_tool", void
         if not self._is_of_study(record, resource):
             return "not_needed_by_tool", "belongs to another study"
         found = sensitivities(self._chart, record, self._vocabulary)
-        barred = found - self._rights.sensitivity - self._rights.confidentiality
+        barred = found - granted - self._rights.sensitivity - self._rights.confidentiality
         if barred:
             return f"sensitivity:{min(barred)}", f"no grant for {min(barred)}"
-        return None
+        consent = refusing_consent(self._chart, record, self._consented)
+        return None if consent is None else ("consent", consent)
 
-    def _codes_of(self, record: Record) -> tuple[frozenset[CodeKey], frozenset[CodeKey]]:
+    def _codes_of(self, record: Record) -> Codes:
         """The known codes of a record, and the codes of its components."""
-        key = ("codes", record.index, id(self._vocabulary))
-        found: tuple[frozenset[CodeKey], frozenset[CodeKey]] | None = self._chart.memo.get(key)
-        if found is None:
-            main, parts = self._all_codes_of(record)
-            found = frozenset(code for code in main if code in self._known), frozenset(parts)
-            self._chart.memo[key] = found
-        return found
+        main, parts = self._all_codes_of(record)
+        return frozenset(code for code in main if code in self._known), frozenset(parts)
 
     def _all_codes_of(self, record: Record) -> tuple[Iterable[CodeKey], Iterable[CodeKey]]:
         if record.codes is not None:
@@ -184,23 +234,18 @@ class Selector:
         resource = self._chart.resource(record)
         main = [resource.get(path)]
         if record.resource_type == "ImagingStudy":
-            series = _items(resource.get("series"))
+            series = items(resource.get("series"))
             main += [one.get("modality") for one in series if isinstance(one, dict)]
-        parts = [part for part in _items(resource.get("component")) if isinstance(part, dict)]
-        return _codings(main), _codings([part.get("code") for part in parts])
+        parts = [part for part in items(resource.get("component")) if isinstance(part, dict)]
+        return codings(main), codings([part.get("code") for part in parts])
 
     def _ways(self, need: PlannedNeed, known: frozenset[CodeKey]) -> tuple[Way, ...]:
-        classes = frozenset(self._known[code].code_class for code in known)
-        key = (id(need), classes)
-        found = self._opened.get(key)
-        if found is None:
-            found = tuple(
-                way
-                for way in need.ways
-                if not way.data_class.code_classes or classes & way.data_class.code_classes
-            )
-            self._opened[key] = found
-        return found
+        classes = {self._known[code].code_class for code in known}
+        return tuple(
+            way
+            for way in need.ways
+            if not way.data_class.code_classes or classes & way.data_class.code_classes
+        )
 
     def _of_classes(
         self, codes: frozenset[CodeKey], classes: frozenset[str] | None
@@ -219,7 +264,7 @@ class Selector:
         names = {"DiagnosticReport": "imagingStudy", "Observation": "derivedFrom"}
         found = [
             item.get("reference")
-            for item in _items(resource.get(names.get(record.resource_type, "")))
+            for item in items(resource.get(names.get(record.resource_type, "")))
             if isinstance(item, dict)
         ]
         studies = {ref for ref in found if isinstance(ref, str) and self._is_study(ref)}
@@ -236,7 +281,7 @@ class Selector:
         as_of = self._question.as_of
         begin = end = self._glanced(record)
         if begin is None:
-            begin, end = _when(self._chart.resource(record), as_of)
+            begin, end = when(self._chart.resource(record), as_of)
         if begin is not None and begin > as_of:
             return "after the moment that is asked about"
         if window is not None and record.resource_type != "Patient":
@@ -261,6 +306,18 @@ class Selector:
         return self._starts[window]
 
 
+def asked_of_consents(chart: Chart, rights: Rights, question: Question) -> Asked:
+    """What the patient's consents are asked."""
+    assert rights.vocabulary is not None
+    return Asked(
+        purpose=question.purpose,
+        as_of=question.as_of,
+        purposes=rights.purposes,
+        vocabulary=rights.vocabulary,
+        when=lambda record: when(chart.resource(record), question.as_of)[0],
+    )
+
+
 def _code_classes(ways: Iterable[Way]) -> frozenset[str] | None:
     """The classes of codes that may leave by these ways; None: any."""
     found: set[str] = set()
@@ -269,55 +326,6 @@ def _code_classes(ways: Iterable[Way]) -> frozenset[str] | None:
             return None
         found |= way.data_class.code_classes
     return frozenset(found)
-
-
-def _void(resource: dict[str, Any]) -> str | None:
-    status = resource.get("status")
-    if isinstance(status, str) and status in _VOID:
-        return "entered in error or cancelled"
-    verification = resource.get("verificationStatus")
-    if any(code in _VOID for _, code in _codings([verification])):
-        return "entered in error or refuted"
-    if resource.get("focus"):
-        return "is about something else than the patient (focus)"
-    return None
-
-
-def _codings(concepts: Iterable[Any]) -> Iterator[CodeKey]:
-    """System and code of every coding of CodeableConcepts, Codings, or lists of them."""
-    for concept in concepts:
-        for item in _items(concept):
-            if not isinstance(item, dict):
-                continue
-            for coding in _items(item.get("coding")) if "coding" in item else [item]:
-                if isinstance(coding, dict):
-                    system, code = coding.get("system"), coding.get("code")
-                    if isinstance(system, str) and isinstance(code, str):
-                        yield system, code
-
-
-def _items(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-def _when(resource: dict[str, Any], as_of: datetime) -> tuple[datetime | None, datetime | None]:
-    """Begin and end of what a resource tells; a stay without an end is still going on."""
-    for name in _TIMES:
-        value = resource.get(name)
-        if isinstance(value, dict):
-            begin = read_moment(value.get("start"))
-            end = read_moment(value.get("end"))
-            if begin is not None and end is None:
-                end = max(begin, as_of) if name == "period" else begin
-            if begin is not None or end is not None:
-                return begin or end, end
-        elif value is not None:
-            moment = read_moment(value)
-            if moment is not None:
-                return moment, moment
-    return None, None
 
 
 def _furthest(refusal: tuple[str, str]) -> tuple[int, str, str]:
@@ -343,7 +351,7 @@ def _study_references(chart: Chart, study: str | None) -> frozenset[str]:
     found = {study}
     named = chart.find(study)
     for record in chart.by_type.get("ImagingStudy", ()):
-        identifiers = _items(chart.resource(record).get("identifier"))
+        identifiers = items(chart.resource(record).get("identifier"))
         values = [one.get("value") for one in identifiers if isinstance(one, dict)]
         if record is named or study in values or f"urn:oid:{study}" in values:
             found.add(record.reference)

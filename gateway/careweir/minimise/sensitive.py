@@ -12,10 +12,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from careweir.access.vocabulary import Vocabulary
-from careweir.minimise.chart import Chart, Record
+from careweir.minimise.chart import Chart, CodeKey, Record
 
 CONFIDENTIALITY: Final = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -39,27 +39,104 @@ _LAWS: Final = {
 _UNREAD: Final = frozenset({"system", "url", "reference", "profile", "data", "id", "lastUpdated"})
 
 
+# References that say who and where. What they lead to has its own rules and is not what the
+# resource is about; every other reference spreads the sensitivity of what it names.
+_ADMINISTRATIVE: Final = frozenset(
+    {"subject", "patient", "encounter", "context", "performer", "requester", "recorder", "author"}
+    | {"asserter", "custodian", "serviceProvider", "participant", "location", "device", "specimen"}
+    | {"provider", "insurer", "facility", "managingOrganization", "generalPractitioner"}
+)
+
+
 def sensitivities(chart: Chart, record: Record, vocabulary: Vocabulary) -> frozenset[str]:
-    """Sensitivity and confidentiality codes of one record; remembered for the other tools."""
+    """Sensitivity and confidentiality codes of one record and of what it refers to.
+
+    INVARIANT: what refers to something sensitive is as sensitive. Remembered for other tools.
+    """
     key = ("sensitivity", record.index, id(vocabulary))
-    found = chart.memo.get(key)
+    found: frozenset[str] | None = chart.memo.get(key)
     if found is None:
-        found = frozenset(_sensitivities(chart, record, vocabulary))
+        found = frozenset().union(
+            *(_own(chart, one, vocabulary) for one in _reachable(chart, record))
+        )
         chart.memo[key] = found
-    return frozenset(found)
+    return found
+
+
+def _reachable(chart: Chart, record: Record) -> list[Record]:
+    """The record and every record that it leads to, each once."""
+    found = {record.index: record}
+    waiting = [record]
+    while waiting:
+        for target in _facts(chart, waiting.pop()).references:
+            named = chart.find(target)
+            if named is not None and named.index not in found and named is not chart.patient:
+                found[named.index] = named
+                waiting.append(named)
+    return list(found.values())
+
+
+class _Facts(NamedTuple):
+    """What one resource holds, wherever it holds it."""
+
+    codings: list[CodeKey]
+    texts: list[str]  # attachments as the text that they hold
+    references: list[str]  # without the administrative ones
+
+
+def _facts(chart: Chart, record: Record) -> _Facts:
+    key = ("facts", record.index)
+    found: _Facts | None = chart.memo.get(key)
+    if found is None:
+        found = chart.memo[key] = _walk(chart.resource(record))
+    return found
+
+
+def _walk(resource: dict[str, Any]) -> _Facts:
+    facts = _Facts([], [], [])
+    waiting: list[tuple[Any, str, bool]] = [(resource, "", True)]
+    while waiting:
+        value, key, clinical = waiting.pop()
+        if isinstance(value, str):
+            if key not in _UNREAD:
+                facts.texts.append(value)
+        elif isinstance(value, list):
+            waiting += [(item, key, clinical) for item in value]
+        elif isinstance(value, dict):
+            _note_object(value, facts, clinical)
+            for name, item in value.items():
+                waiting.append((item, name, clinical and name not in _ADMINISTRATIVE))
+    return facts
+
+
+def _note_object(value: dict[str, Any], facts: _Facts, clinical: bool) -> None:
+    system, code, target = value.get("system"), value.get("code"), value.get("reference")
+    if isinstance(system, str) and isinstance(code, str):
+        facts.codings.append((system, code))
+    if clinical and isinstance(target, str):
+        facts.references.append(target)
+    if "data" in value:
+        text = attachment_text(value)
+        if text is not None:
+            facts.texts.append(text)
+
+
+def _own(chart: Chart, record: Record, vocabulary: Vocabulary) -> frozenset[str]:
+    key = ("own sensitivity", record.index, id(vocabulary))
+    found: frozenset[str] | None = chart.memo.get(key)
+    if found is None:
+        found = chart.memo[key] = frozenset(_sensitivities(chart, record, vocabulary))
+    return found
 
 
 def _sensitivities(chart: Chart, record: Record, vocabulary: Vocabulary) -> Iterator[str]:
-    resource = chart.resource(record)
-    yield from labels(resource, vocabulary)
-    demographic = record.resource_type == "Patient"  # a surname or a street is no diagnosis
-    for part in _parts(resource):
-        if isinstance(part, dict):
-            system, code = part.get("system"), part.get("code")
-            if isinstance(code, str) and isinstance(system, str):
-                yield from _of_coding(system, code, vocabulary)
-        elif not demographic:
-            yield from _of_text(chart, part, vocabulary)
+    yield from labels(chart.resource(record), vocabulary)
+    facts = _facts(chart, record)
+    for system, code in facts.codings:
+        yield from _of_coding(system, code, vocabulary)
+    if record.resource_type != "Patient":  # a surname or a street is no diagnosis
+        for text in facts.texts:
+            yield from _of_text(chart, text, vocabulary)
 
 
 def labels(resource: dict[str, Any], vocabulary: Vocabulary) -> Iterator[str]:
@@ -84,9 +161,9 @@ def labels(resource: dict[str, Any], vocabulary: Vocabulary) -> Iterator[str]:
 
 
 def _of_coding(system: str, code: str, vocabulary: Vocabulary) -> Iterator[str]:
-    if system == ACT_CODE and code in vocabulary.labels:
-        yield code
-    elif system == CONFIDENTIALITY and code not in _OPEN:
+    if (system == ACT_CODE and code in vocabulary.labels) or (
+        system == CONFIDENTIALITY and code not in _OPEN
+    ):
         yield code
     else:
         found = vocabulary.sensitivity_of_code(system, code)
@@ -101,24 +178,6 @@ def _of_text(chart: Chart, text: str, vocabulary: Vocabulary) -> frozenset[str]:
         found = vocabulary.sensitivities_of_text(text)
         chart.memo[key] = found
     return frozenset(found)
-
-
-def _parts(value: Any, key: str = "") -> Iterator[dict[str, Any] | str]:
-    """Every object and every text below a value; attachments as the text that they hold."""
-    if isinstance(value, str):
-        if key not in _UNREAD and value:
-            yield value
-    elif isinstance(value, dict):
-        yield value
-        for name, item in value.items():
-            yield from _parts(item, name)
-        if isinstance(value.get("data"), str):
-            text = attachment_text(value)
-            if text is not None:
-                yield text
-    elif isinstance(value, list):
-        for item in value:
-            yield from _parts(item, key)
 
 
 def attachment_text(attachment: dict[str, Any]) -> str | None:

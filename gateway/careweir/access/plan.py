@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from careweir_kit.tool import Need, Tool
-
-from careweir.access import DataClass, Rights, Vocabulary
 from careweir.access.elements import ELEMENTS, TEXT_KINDS, Element
+from careweir.access.rights import DataClass, Rights
+from careweir.access.vocabulary import Vocabulary
+from careweir_kit.tool import Need, Tool
 
 CodeKey = tuple[str, str]
 # Which generalisation fits which kind of element.
@@ -49,10 +49,18 @@ def asked_paths(tool: Tool) -> tuple[str, ...]:
 
 
 def plan(tool: Tool, rights: Rights) -> tuple[PlannedNeed, ...]:
-    """The plan of a tool under the rights of one decision, in the order of the tool file."""
+    """The plan of a tool under the rights of one decision, in the order of the tool file.
+
+    Worked out once for each tool and kept with the rights, which live as long as their policy.
+    """
+    kept: tuple[Tool, tuple[PlannedNeed, ...]] | None = rights.plans.get(tool.tool)
+    if kept is not None and kept[0] is tool:
+        return kept[1]
     vocabulary = rights.vocabulary
     assert vocabulary is not None
-    return tuple(_planned(need, rights, vocabulary) for need in tool.needs)
+    planned = tuple(_planned(need, rights, vocabulary) for need in tool.needs)
+    rights.plans[tool.tool] = (tool, planned)
+    return planned
 
 
 def _planned(need: Need, rights: Rights, vocabulary: Vocabulary) -> PlannedNeed:
@@ -76,7 +84,7 @@ def _planned(need: Need, rights: Rights, vocabulary: Vocabulary) -> PlannedNeed:
 
 
 def _ways(need: Need, path: str, classes: Iterable[tuple[DataClass, str]]) -> Iterable[Way]:
-    """The ways of one path. A backbone that is named whole opens those children that are granted."""
+    """The ways of one path. A backbone that is named whole opens the children that are granted."""
     elements = ELEMENTS.get(need.resource, {})
     for data_class, rule in classes:
         for granted in sorted(data_class.paths):

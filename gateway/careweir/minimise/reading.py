@@ -1,0 +1,68 @@
+"""Reading decoded resources by hand: lists, codings, times, and what makes one void."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from careweir.minimise.chart import CodeKey
+from careweir.minimise.moment import read_moment
+
+_VOID: Final = frozenset({"entered-in-error", "cancelled", "nullified", "refuted"})
+_TIMES: Final = (
+    "effectiveDateTime", "effectiveInstant", "effectivePeriod", "started", "performedDateTime",
+    "performedPeriod", "onsetDateTime", "onsetPeriod", "authoredOn", "period", "start", "date",
+    "occurrenceDateTime", "recordedDate", "issued", "created",
+)  # fmt: skip
+
+
+def items(value: Any) -> list[Any]:
+    """A list as it is, one value as a list of it, nothing as an empty one."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def codings(concepts: Iterable[Any]) -> Iterator[CodeKey]:
+    """System and code of every coding of CodeableConcepts, Codings, or lists of them."""
+    for concept in concepts:
+        for item in items(concept):
+            if not isinstance(item, dict):
+                continue
+            for coding in items(item.get("coding")) if "coding" in item else [item]:
+                if isinstance(coding, dict):
+                    system, code = coding.get("system"), coding.get("code")
+                    if isinstance(system, str) and isinstance(code, str):
+                        yield system, code
+
+
+def void_reason(resource: dict[str, Any]) -> str | None:
+    """Why a resource says nothing about the patient that still holds, or None."""
+    status = resource.get("status")
+    if isinstance(status, str) and status in _VOID:
+        return "entered in error or cancelled"
+    verification = resource.get("verificationStatus")
+    if any(code in _VOID for _, code in codings([verification])):
+        return "entered in error or refuted"
+    if resource.get("focus"):
+        return "is about something else than the patient (focus)"
+    return None
+
+
+def when(resource: dict[str, Any], as_of: datetime) -> tuple[datetime | None, datetime | None]:
+    """Begin and end of what a resource tells; a stay without an end is still going on."""
+    for name in _TIMES:
+        value = resource.get(name)
+        if isinstance(value, dict):
+            begin = read_moment(value.get("start"))
+            end = read_moment(value.get("end"))
+            if begin is not None and end is None:
+                end = max(begin, as_of) if name == "period" else begin
+            if begin is not None or end is not None:
+                return begin or end, end
+        elif value is not None:
+            moment = read_moment(value)
+            if moment is not None:
+                return moment, moment
+    return None, None
