@@ -33,8 +33,9 @@ from careweir.ids import new_id
 from careweir.ledger import Ledger
 from careweir.log import log
 from careweir.paths import policies_dir
-from careweir.pipeline import Gateway, House
+from careweir.pipeline import Gateway
 from careweir.settings import Settings
+from careweir.stages import House
 from careweir_fhir import validate
 from careweir_kit.errors import ToolFileInvalid
 from careweir_kit.registry import discover_adapters, load_tools

@@ -43,7 +43,7 @@ class Who:
             "site": self.site,
         }
         if self.actor.break_glass is not None:
-            facts["break_glass"] = self.actor.break_glass
+            facts["break_glass_reason"] = self.actor.break_glass
         return Entry(
             type=kind,
             body=facts | body,
@@ -97,21 +97,26 @@ class InferenceLedger:
         body = {"because": list(because)}
         return await self._trail.append(self._who.entry("refusal", body, outcome=code))
 
-    def decided(self, decision: Decision, prepared: Sequence[Prepared]) -> None:
-        """The decision and its rule; durable no later than the first intent after it."""
+    def decided(
+        self, decision: Decision, live: Sequence[Prepared], withheld: Sequence[Prepared]
+    ) -> None:
+        """The decision and its rule; durable no later than the first intent after it.
+
+        A tool that gets nothing has an entry of its own, which says which rule kept what back.
+        """
         body = {
             "because": list(decision.because),
+            "break_glass": decision.break_glass,
             "policy_revision": decision.revision,
-            "tools": [one.tool.tool for one in prepared],
+            "tools": [one.tool.tool for one in live],
         }
         self._submit(self._who.entry("decision", body, outcome=decision.effect))
-
-    def withheld(self, prepared: Prepared) -> None:
-        """A tool that gets nothing: what it asked for and which rule kept it back."""
-        manifest = prepared.minimised.manifest.model_dump(mode="json")
-        body = {"manifest": manifest}
-        entry = self._who.entry("withheld", body, tool=prepared.tool.tool, outcome="withheld")
-        self._submit(entry)
+        for one in withheld:
+            manifest = one.minimised.manifest.model_dump(mode="json")
+            tool = one.tool.tool
+            self._submit(
+                self._who.entry("withheld", {"manifest": manifest}, tool=tool, outcome="withheld")
+            )
 
     async def intend(self, prepared: Prepared, request: VendorRequest, attempt: int) -> Intent:
         """Commit one attempt's intent with its field manifest; raises AuditUnavailable."""

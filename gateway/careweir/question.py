@@ -121,6 +121,7 @@ class Answer:
     replies: tuple[Reply, ...]
     revision: str
     because: tuple[str, ...]
+    break_glass: bool
     receipt: Receipt
     retry_after_s: int | None = None
     fhir: dict[str, Any] | None = None  # the same answer as a Bundle, where it was asked for
@@ -142,6 +143,8 @@ class Answer:
                 "hash": self.receipt.hash,
             },
         }
+        if self.break_glass:
+            body["policy"]["break_glass"] = True
         if self.question.as_of is not None:
             body["as_of"] = rfc3339(self.as_of)
         return body

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from joserfc import jwt
@@ -26,6 +27,7 @@ from careweir.errors import NotAuthenticated
 ALGORITHMS = ["RS256", "RS384", "PS256", "PS384", "ES256", "ES384", "EdDSA", "Ed25519"]
 TOKEN_BYTES_MAX = 8192
 LEEWAY_S = 60
+VERIFIED_MAX = 1024  # tokens whose signature was checked; a caller sends the same one often
 _TOKEN = re.compile(r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$")
 _IUA = "ihe_iua"
 
@@ -46,20 +48,26 @@ class TokenVerifier:
     def __init__(self, rules: TokenRules | None, *, clock: Callable[[], datetime]) -> None:
         self._rules = rules
         self._clock = clock
+        self._verified = lru_cache(maxsize=VERIFIED_MAX)(self._verify)
 
     def actor(self, authorization: str | None) -> Actor:
         """The actor of one bearer token."""
         if self._rules is None:
             raise NotAuthenticated("no token issuer is configured")
-        token = _bearer(authorization)
+        claims = self._verified(_bearer(authorization))
+        self._check(claims, self._rules)
+        return _actor(claims)
+
+    def _verify(self, token: str) -> Mapping[str, Any]:
+        """The claims under a signature that holds; times are checked at every use, not here."""
+        assert self._rules is not None
         try:
             decoded = jwt.decode(token, self._rules.keys, algorithms=ALGORITHMS)
         except (JoseError, ValueError, KeyError, TypeError):
             raise NotAuthenticated("the token's signature does not hold") from None
         if decoded.header.get("crit") or decoded.header.get("kid") is None:
             raise NotAuthenticated("the token's header is not acceptable")
-        self._check(decoded.claims, self._rules)
-        return _actor(decoded.claims)
+        return decoded.claims
 
     def _check(self, claims: Mapping[str, Any], rules: TokenRules) -> None:
         now = int(self._clock().timestamp())

@@ -1,0 +1,215 @@
+"""The pure stages of an answer: leaves of the story that ``pipeline.py`` tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from careweir.access import Actor, Decision, PolicySet
+from careweir.capabilities import Capability
+from careweir.conflicts import RuleBook
+from careweir.errors import AccessDenied, QuestionInvalid
+from careweir.fanout import Prepared
+from careweir.minimise import Chart
+from careweir.question import Question, Reply, Strategy, rfc3339
+from careweir_fhir.bundle import ResultContext, ToolOutcome, result_bundle
+from careweir_fhir.model import Conflict, Finding
+from careweir_kit.registry import LoadedAdapter
+from careweir_kit.tool import Tool
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the gateway answers with, fixed for the length of one request."""
+
+    policies: PolicySet
+    rules: RuleBook
+    capabilities: Mapping[str, Capability]
+    tools: Mapping[str, Tool]
+    adapters: Mapping[str, LoadedAdapter]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question on its way: who asked it, what policy decided, and the chart it is about."""
+
+    inference: str
+    house: House
+    question: Question
+    actor: Actor
+    decision: Decision
+    chart: Chart
+    as_of: datetime
+
+    @property
+    def site(self) -> str | None:
+        """The site of the question, else of who asks."""
+        return self.question.site or self.actor.site
+
+
+def check_words(house: House, question: Question) -> None:
+    """Refuse words that nobody knows before they get anywhere, the record included.
+
+    What a caller wrote in a wrong place may be a patient's; only known codes are ever recorded.
+    """
+    if question.capability not in house.capabilities:
+        raise QuestionInvalid("no such capability", path="capability")
+    if question.purpose not in house.policies.purposes.parents:
+        raise QuestionInvalid("not an HL7 PurposeOfUse code", path="purpose")
+    if question.site is not None and question.site not in house.policies.residency.sites:
+        raise QuestionInvalid("no such site", path="context.site")
+
+
+def authorise(house: House, question: Question, actor: Actor) -> Decision:
+    """Deny by default; raises AccessDenied with the rules that decided."""
+    scope = {f"capability/{question.capability}.infer", "capability/*.infer"}
+    if not scope & actor.scopes:
+        raise AccessDenied("the token's scope does not cover this capability", because=("scope",))
+    if question.purpose not in actor.purposes:
+        raise AccessDenied("the token does not carry this purpose", because=("token purpose",))
+    if actor.site is not None and question.site not in (None, actor.site):
+        raise AccessDenied("the token belongs to another site", because=("token site",))
+    decision = house.policies.decide(
+        role=actor.role,
+        purpose=question.purpose,
+        capability=question.capability,
+        site=question.site or actor.site,
+        break_glass=actor.break_glass is not None,
+    )
+    if decision.effect == "deny":
+        raise AccessDenied("policy does not allow this", because=decision.because)
+    return decision
+
+
+def live_tools(house: House, question: Question) -> list[Tool]:
+    """The capability's tools in use, in the caller's order where the caller named some."""
+    mine = {tool.tool: tool for tool in _in_use(house, question)}
+    if question.tools is None:
+        return [tool for tool in mine.values() if tool.mode == "live"]
+    if unknown := [name for name in question.tools if name not in mine]:
+        raise QuestionInvalid(
+            f"{len(unknown)} of the named tools do not serve this capability", path="tools"
+        )
+    return [mine[name] for name in question.tools if mine[name].mode == "live"]
+
+
+def fallback_tools(house: House, question: Question) -> list[Tool]:
+    """The published scores that stand in when a live tool gives no whole answer."""
+    return [tool for tool in _in_use(house, question) if tool.mode == "fallback"]
+
+
+def _in_use(house: House, question: Question) -> list[Tool]:
+    return [
+        tool
+        for tool in house.tools.values()
+        if question.capability in tool.capabilities
+        and tool.lifecycle in ("live", "canary")
+        and tool.mode != "shadow"
+    ]
+
+
+def parted(prepared: Sequence[Prepared]) -> tuple[list[Prepared], list[Prepared]]:
+    """The tools that policy lets be asked, and those from which it withholds everything.
+
+    Raises AccessDenied when it withholds everything from all of them.
+    """
+    allowed = [one for one in prepared if one.minimised.payload is not None]
+    withheld = [one for one in prepared if one.minimised.payload is None]
+    if withheld and not allowed:
+        rules = {row.rule for one in withheld for row in one.minimised.manifest.withheld}
+        raise AccessDenied(
+            "policy withholds everything that the tools need", because=tuple(sorted(rules)[:8])
+        )
+    return allowed, withheld
+
+
+def withheld_replies(withheld: Sequence[Prepared]) -> list[Reply]:
+    """A row for each tool that policy kept out."""
+    return [
+        Reply(one.tool.tool, one.tool.version, one.tool.mode, "withheld_by_policy")
+        for one in withheld
+    ]
+
+
+def satisfied(replies: Sequence[Reply], strategy: Strategy) -> bool:
+    """True when the caller's strategy got what it waits for, so that nothing need stand in."""
+    answered = [reply.status == "answered" for reply in replies]
+    return bool(answered) and (any(answered) if strategy != "all" else all(answered))
+
+
+def attributed(
+    replies: Sequence[Reply], question: Question, as_of: datetime
+) -> tuple[Finding, ...]:
+    """All findings in one list, each with tool, version, encounter, study and moment.
+
+    Subject, study and encounter come from the question, never from a vendor's echo.
+    """
+    return tuple(
+        finding.model_copy(
+            update={
+                "tool": reply.tool,
+                "tool_version": reply.version,
+                "study": question.study,
+                "encounter": question.encounter,
+                "effective": finding.effective or rfc3339(as_of),
+                "fallback": reply.mode == "fallback",
+                "completeness": "partial" if reply.status == "partial" else finding.completeness,
+            }
+        )
+        for reply in replies
+        for finding in reply.findings
+    )
+
+
+def digestible(findings: Sequence[Finding], conflicts: Sequence[Conflict]) -> bytes:
+    """The bytes whose SHA-256 the record keeps, so that an answer can be held against it."""
+    return orjson.dumps(
+        {
+            "findings": [finding.model_dump(mode="json") for finding in findings],
+            "conflicts": [conflict.model_dump(mode="json") for conflict in conflicts],
+        },
+        option=orjson.OPT_SORT_KEYS,
+    )
+
+
+def result_context(case: Case, now: datetime) -> ResultContext:
+    """What all FHIR resources of one answer share."""
+    question = case.question
+    return ResultContext(
+        inference=case.inference,
+        capability=question.capability,
+        subject=question.subject,
+        encounter=question.encounter,
+        study=question.study,
+        as_of=rfc3339(case.as_of),
+        recorded=rfc3339(now),
+        policy_revision=case.decision.revision,
+    )
+
+
+def bundle_of(
+    context: ResultContext,
+    house: House,
+    findings: Sequence[Finding],
+    conflicts: Sequence[Conflict],
+    replies: Sequence[Reply],
+) -> dict[str, Any]:
+    """The answer as a FHIR collection, checked against structure and required bindings."""
+    outcomes = [
+        ToolOutcome(
+            tool=reply.tool,
+            vendor=house.tools[reply.tool].vendor,
+            product=house.tools[reply.tool].product,
+            version=reply.version,
+            status=reply.status,
+            reason=reply.reason,
+            mode=house.tools[reply.tool].mode,
+            without=reply.without,
+        )
+        for reply in replies
+    ]
+    return result_bundle(context, findings, conflicts, outcomes)
