@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from careweir.app import load_house
+from careweir.app import load_house, utc_now
 from careweir.cli.out import Refused, as_moment, emit, read_input, say
 from careweir.cli.serve import Config
 from careweir.errors import QuestionInvalid
 from careweir.minimise.command import minimise_document
+from careweir.minimise.manifest import Manifest
+from careweir.question import rfc3339
+from careweir_kit.adapter import Ask
+from careweir_kit.errors import InputsMissing
+from careweir_kit.registry import LoadedAdapter
+from careweir_kit.tool import Tool
+
+SUBJECT = "subject"  # the pseudonym that minimise_document gives to the patient
 
 
 def minimise(
@@ -45,7 +53,28 @@ def minimise(
         )
     except QuestionInvalid as error:
         raise Refused(f"{error.path or 'input'}: {error.detail}") from None
+    if shown["payload"] is not None:
+        adapter, when = house.adapters[house.tools[tool].adapter], as_moment(as_of) or utc_now()
+        _seal(shown, house.tools[tool], adapter, when=rfc3339(when), with_request=explain)
     if exit_code == 3:
         say("denied by policy: nothing would be sent")
     emit(shown)
     raise typer.Exit(exit_code)
+
+
+def _seal(
+    shown: dict[str, Any], tool: Tool, adapter: LoadedAdapter, *, when: str, with_request: bool
+) -> None:
+    """Fill size and digest of the request body that would leave; --explain shows the body too."""
+    if adapter.manifest.transport != "http":
+        return
+    ask = Ask(subject=SUBJECT, request_id="preview", payload=shown["payload"], as_of=when)
+    try:
+        request = adapter.http.build_request(tool, ask)
+    except InputsMissing as error:
+        say(f"{tool.tool} would not be asked: {error}")
+        return
+    manifest = Manifest.model_validate(shown["manifest"]).sealed(id="", body=request.body)
+    shown["manifest"] = manifest.model_dump(mode="json")
+    if with_request:
+        shown["request"] = request.body.decode("utf-8", "replace")

@@ -1,0 +1,159 @@
+"""The commands: data on stdout, talk on stderr, and exit codes that mean something."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from careweir.demo import patients
+from support.paths import ROOT
+from support.running import careweir
+
+CHART = json.dumps(patients.septic(datetime.now(UTC))).encode()
+CASES = [
+    {"id": "a", "patient": "Patient/1", "findings": [
+        {"tool": tool, "kind": "assertion", "code": {"system": None, "code": None,
+         "display": "pneumothorax"}, "polarity": polarity, "study": "ImagingStudy/1"}
+        for tool, polarity in (("one", "present"), ("two", "absent"))]},
+    {"id": "b", "patient": "Patient/1", "findings": []},
+]  # fmt: skip
+
+
+def minimise(*more: str, stdin: bytes = CHART, role: str = "ed-physician") -> Any:
+    return careweir("minimise", "--role", role, "--purpose", "TREAT", "--tool", "acme-sepsis",
+                    *more, "-", stdin=stdin)  # fmt: skip
+
+
+def test_minimise_prints_payload_and_manifest_and_nothing_else() -> None:
+    done = minimise()
+
+    shown = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert set(shown) == {"payload", "manifest"}
+    assert shown["manifest"]["bytes"] > 0
+    assert len(shown["manifest"]["payload_sha256"]) == 64
+
+
+def test_minimise_explains_in_words_and_shows_the_request() -> None:
+    shown = json.loads(minimise("--explain").stdout)
+
+    assert shown["explain"]
+    digest = hashlib.sha256(shown["request"].encode()).hexdigest()
+    assert shown["manifest"]["payload_sha256"] == digest
+
+
+def test_minimise_denies_with_exit_3_and_says_why() -> None:
+    done = minimise(role="scheduler")
+
+    shown = json.loads(done.stdout)
+    assert done.returncode == 3
+    assert shown["payload"] is None
+    assert {row["reason"] for row in shown["manifest"]["withheld"]} == {"role"}
+
+
+@pytest.mark.parametrize("chart", [b"", b"{", b"[]", b'{"resourceType":"Patient"}'])
+def test_minimise_says_what_is_unreadable_with_exit_2(chart: bytes) -> None:
+    done = minimise(stdin=chart)
+
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert b"inputs" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["minimise", "--role", "x", "--purpose", "TREAT", "--tool", "none-such", "-"],
+        ["minimise", "--role", "x", "--purpose", "TREAT", "--tool", "acme-sepsis", "/no/file"],
+        ["minimise", "--role", "x", "--purpose", "TREAT", "--tool", "acme-sepsis", "--as-of",
+         "yesterday", "-"],
+        ["adapter", "replay", "none-such", "-"],
+        ["adapter", "check", "none-such"],
+        ["conflicts", "detect", "/no/file"],
+        ["policy", "diff", "/no/folder", "/no/other"],
+        ["serve", "--config", "/no/folder"],
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_one_clear_line_with_exit_2(arguments: list[str]) -> None:
+    done = careweir(*arguments)
+
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_conflicts_are_detected_line_by_line() -> None:
+    lines = "\n".join(json.dumps(case) for case in CASES).encode()
+
+    done = careweir("conflicts", "detect", stdin=lines)
+
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert done.returncode == 0
+    assert (first["id"], second) == ("a", {"id": "b", "conflicts": []})
+    assert first["conflicts"][0]["type"] == "assertion_contradiction"
+    assert sorted(first["conflicts"][0]["between"]) == [0, 1]
+    assert set(first["conflicts"][0]) == {"type", "between", "severity", "reason", "rule"}
+
+
+def test_a_line_that_cannot_be_read_does_not_stop_the_stream() -> None:
+    lines = b'{"id":"x"\n' + json.dumps(CASES[1]).encode()
+
+    done = careweir("conflicts", "detect", stdin=lines)
+
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 2
+    assert "error" in rows[0]
+    assert rows[1] == {"id": "b", "conflicts": []}
+
+
+def test_every_adapter_is_listed_with_its_tools_and_passes_its_checks() -> None:
+    listed = json.loads(careweir("adapter", "list").stdout)["adapters"]
+
+    names = {one["adapter"] for one in listed}
+    assert {"oip_v2", "cds_hooks", "openai_chat", "published_score"} <= names
+    for name in names:
+        done = careweir("adapter", "check", name)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["passed"]
+
+
+def test_a_recorded_answer_is_replayed_and_garbage_is_refused() -> None:
+    cassettes = ROOT / "adapters" / "careweir_adapters" / "oip_v2" / "cassettes"
+    recording = json.loads(next(iter(sorted(cassettes.glob("*.json")))).read_bytes())
+
+    garbage = careweir("adapter", "replay", "oip_v2", "-", stdin=b"\x00garbage")
+    busy = careweir("adapter", "replay", "oip_v2", "-", "--status", "503", stdin=b"{}")
+
+    assert recording
+    assert json.loads(garbage.stdout)["outcome"] == "protocol_broken"
+    assert json.loads(garbage.stdout)["findings"] == []
+    assert json.loads(busy.stdout)["outcome"] == "vendor_fault"
+
+
+def test_policies_are_tested_explained_and_compared(tmp_path: Path) -> None:
+    shipped = str(ROOT / "policies")
+
+    assert careweir("policy", "test").returncode == 0
+    assert careweir("policy", "diff", shipped, shipped).returncode == 0
+    asked = ("--role", "radiologist", "--purpose", "TREAT", "--capability")
+    assert careweir("policy", "explain", *asked, "chest-xray-findings").returncode == 0
+    assert careweir("policy", "explain", *asked, "sepsis-risk").returncode == 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["serve", "demo", "minimise", "conflicts detect", "conflicts evaluate", "adapter list",
+     "adapter check", "adapter replay", "policy test", "policy explain", "policy diff",
+     "policy lint", "audit verify", "bench"],
+)  # fmt: skip
+def test_every_command_explains_itself(command: str) -> None:
+    done = careweir(*command.split(), "--help")
+
+    assert done.returncode == 0
+    assert b"Usage" in done.stdout
