@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -29,7 +29,9 @@ REQUEST = VendorRequest("POST", "v1/ask", b"{}", {"content-type": "application/j
 
 
 @asynccontextmanager
-async def vendor(handle: Handler, headers: dict[str, str] | None = None) -> Any:
+async def vendor(
+    handle: Handler, headers: dict[str, str] | None = None
+) -> AsyncIterator[tuple[str, VendorPool]]:
     """A server on loopback that treats each connection with ``handle``."""
 
     async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,9 +72,8 @@ def send(answer: bytes, *, times: int = 1, bytes_max: int = 1000) -> tuple[Any, 
 
     async def work() -> Any:
         async with vendor(saying(answer, seen)) as (url, pool):
-            for _ in range(times):
-                got = await pool.send(url, REQUEST, bytes_max=bytes_max)
-            return got
+            answers = [await pool.send(url, REQUEST, bytes_max=bytes_max) for _ in range(times)]
+            return answers[-1]
 
     return run(work()), seen
 
