@@ -11,7 +11,10 @@ class YamlRefused(ValueError):
     """A YAML document that is not used; the message names a line, never a value."""
 
 
-class _Loader(yaml.SafeLoader):
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it is built
+
+
+class _Loader(_Safe):  # type: ignore[misc]  # its base is chosen when it is imported
     """The safe loader, which by itself takes the last of two equal keys without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -22,7 +25,8 @@ class _Loader(yaml.SafeLoader):
             if key_node.value in seen:
                 raise YamlRefused(f"line {key_node.start_mark.line + 1}: a key occurs twice")
             seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def load_mapping(text: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from careweir.access import Actor
-from careweir.conflicts import detect
 from careweir.errors import CallerError, Overloaded
 from careweir.fanout import Asked, Prepared, Transport, ask_all
 from careweir.ids import NewId, Pseudonyms
@@ -26,6 +25,7 @@ from careweir.stages import (
     authorise,
     bundle_of,
     check_words,
+    compared,
     digestible,
     fallback_tools,
     live_tools,
@@ -86,7 +86,7 @@ class Gateway:
             replies += await self._stood_in(case, asked, replies)
             replies += withheld_replies(withheld)
             findings = attributed(replies, question, case.as_of)
-            conflicts = detect(findings, case.house.rules, patient=question.subject)
+            conflicts = await compared(findings, case.house.rules, patient=question.subject)
             context = result_context(case, self._clock())
             fhir = bundle_of(context, case.house, findings, conflicts, replies) if as_fhir else None
             outcome = outcome_of(replies)

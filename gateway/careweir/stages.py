@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +12,13 @@ import orjson
 
 from careweir.access import Actor, Decision, PolicySet
 from careweir.capabilities import Capability
-from careweir.conflicts import RuleBook
+from careweir.conflicts import RuleBook, detect
 from careweir.errors import AccessDenied, QuestionInvalid
 from careweir.fanout import Prepared
 from careweir.minimise import Chart
 from careweir.question import Question, Reply, Strategy, rfc3339
 from careweir_fhir.bundle import ResultContext, ToolOutcome, result_bundle
-from careweir_fhir.model import Conflict, Finding
+from careweir_fhir.model import ICD10CM, Conflict, Finding
 from careweir_kit.registry import LoadedAdapter
 from careweir_kit.tool import Tool
 
@@ -163,6 +164,19 @@ def attributed(
         for reply in replies
         for finding in reply.findings
     )
+
+
+async def compared(
+    findings: Sequence[Finding], rules: RuleBook, *, patient: str
+) -> tuple[Conflict, ...]:
+    """Where the findings contradict each other.
+
+    The first ICD-10-CM code outside our own table loads the whole classification, which takes
+    seconds: with such a code in sight it is done beside the event loop, not in it.
+    """
+    if any(finding.code.system == ICD10CM for finding in findings):
+        return await asyncio.to_thread(detect, findings, rules, patient=patient)
+    return detect(findings, rules, patient=patient)
 
 
 def digestible(findings: Sequence[Finding], conflicts: Sequence[Conflict]) -> bytes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 from careweir.conflicts.concepts import read_words
+from careweir.conflicts.memo import Memo
 from careweir.conflicts.units import Unit, UnitTable, convert, flavour
 from careweir.conflicts.words import number_from_text
 from careweir_fhir.model import Coding, Finding
-from pydantic import BaseModel, ConfigDict
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 Severity = Literal["high", "moderate", "low"]
@@ -46,7 +48,6 @@ class QuantityRow(BaseModel):
     window_min: float = 30
     many: bool = False
     unitless: bool = False
-    plausible: tuple[float, float] | None = None
     source: str | None = None
     verified: bool = False
 
@@ -61,7 +62,10 @@ class Quantity(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """``value`` is in the quantity's own unit, or None where it cannot be said without a guess."""
+    """``value`` is in the quantity's own unit, or None where it cannot be said without a guess.
+
+    Outside the table ``value`` is in the base of the unit's own dimension.
+    """
 
     quantity: Quantity
     number: float
@@ -88,7 +92,7 @@ class QuantityTable:
                 self._by_code[code] = name
             for words in (name.replace("-", " "), *row.names):
                 self._by_words.setdefault(read_words(words).key, name)
-        self._memo: dict[tuple[str | None, str | None, str | None], Quantity | None] = {}
+        self._memo: Memo[Quantity | None] = Memo()
 
     def __getitem__(self, name: str) -> Quantity:
         return self._quantities[name]
@@ -99,12 +103,7 @@ class QuantityTable:
     def resolve(self, coding: Coding) -> Quantity | None:
         """The quantity of a coding; None when code and words name two known quantities."""
         key = (coding.system, coding.code, coding.display)
-        if key in self._memo:
-            return self._memo[key]
-        found = self._resolve(coding)
-        if len(self._memo) < 5000:
-            self._memo[key] = found
-        return found
+        return self._memo.get(key, lambda: self._resolve(coding))
 
     def _resolve(self, coding: Coding) -> Quantity | None:
         words = _measured_words(coding.display) if coding.display else None
@@ -114,8 +113,9 @@ class QuantityTable:
             name = f"code:{coding.code}" if coding.code else f"words:{words}"
             label = (coding.display or coding.code or "?").strip().casefold()[:60]
             return Quantity(name, self._default, None, label)
-        if by_code is not None and by_words is not None and by_code != by_words:
-            if not _same_analyte(self._quantities[by_code], self._quantities[by_words]):
+        if by_code is not None and by_words not in (None, by_code):
+            said = self._quantities[by_words or by_code]
+            if not _same_analyte(self._quantities[by_code], said):
                 return None
         return self._quantities[by_code or by_words or ""]
 
@@ -133,13 +133,13 @@ def _same_analyte(a: Quantity, b: Quantity) -> bool:
 
 def amount_of(finding: Finding, quantities: QuantityTable, units: UnitTable) -> Amount | None:
     """The amount in a finding, or None when there is no number that can be read."""
-    number = _number(finding.value)
-    if number is None:
+    number, written = _number(finding.value), finding.unit
+    if number is None and isinstance(finding.value, str) and written is None:
+        head, _, tail = finding.value.strip().partition(" ")
+        number, written = number_from_text(head), tail.strip() or None
+    quantity = quantities.resolve(finding.code) if number is not None else None
+    if number is None or quantity is None:
         return None
-    quantity = quantities.resolve(finding.code)
-    if quantity is None:
-        return None
-    written = finding.unit
     kind = flavour(written or "")
     if kind is not None and f"d-dimer-{kind}" in quantities:
         quantity = quantities[f"d-dimer-{kind}"]
@@ -168,4 +168,6 @@ def _in_own_unit(
         if unit.dimension in ("score", "fraction") and row.unitless:
             return number * (unit.factor / quantity.unit.factor)
         return convert(number, unit, quantity.unit, molar_mass=row.molar_mass, charge=row.charge)
+    if unit is not None and not row.unit:
+        return number * unit.factor + unit.offset  # outside the table: base of its own dimension
     return number if row.unitless and unit is None and not (written or "").strip("{}") else None

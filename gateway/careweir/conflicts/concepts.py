@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
-from careweir.conflicts import icd10
-from careweir.conflicts.words import plain, split_horizon
-from careweir_fhir.model import ICD10CM, RADLEX, Coding
 from pydantic import BaseModel, ConfigDict
 
+from careweir.conflicts import icd10
+from careweir.conflicts.memo import Memo
+from careweir.conflicts.words import plain, split_horizon
+from careweir_fhir.model import ICD10CM, RADLEX, Coding
+
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-_CACHE_MAX = 20_000
 
 
 class ConceptRow(BaseModel):
@@ -79,6 +82,7 @@ class _Words(NamedTuple):
     horizon_s: int | None
 
 
+@lru_cache(maxsize=8192)
 def read_words(text: str) -> _Words:
     """Take sides, negation, experiencer and horizon out of words; what is left is the key."""
     words, context, negated = plain(text), None, False
@@ -101,16 +105,30 @@ def _singular(word: str) -> str:
     return word
 
 
+_WITHOUT = re.compile(r"\b(?:without|no|non|w o)\s+(\w+)")
+_MINOR = frozenset({"with", "to", "for", "therapy", "treatment", "patient", "use", "dose"})
+
+
+@lru_cache(maxsize=4096)
+def target_tokens(text: str) -> frozenset[str]:
+    """The words of a target that matter; ``without contrast`` is one word of its own."""
+    words = _WITHOUT.sub(r"without\1", plain(text))
+    return frozenset(read_words(words).key.split()) - _MINOR
+
+
 class ConceptTable:
     """The curated cross-map; resolving is memoised, with a bound, per table."""
 
-    def __init__(self, rows: Mapping[str, ConceptRow]) -> None:
+    def __init__(
+        self, rows: Mapping[str, ConceptRow], modifiers: frozenset[str] = frozenset()
+    ) -> None:
         self.rows = rows
+        self._modifiers = modifiers
         self._by_code: dict[tuple[str, str], list[str]] = {}
         self._covers: dict[str, list[str]] = {}
         self._by_words: dict[str, str] = {}
         self._above: dict[str, frozenset[str]] = {}
-        self._memo: dict[tuple[str | None, str | None, str | None], Concept] = {}
+        self._memo: Memo[Concept] = Memo()
         for name, row in rows.items():
             self._index(name, row)
 
@@ -152,19 +170,18 @@ class ConceptTable:
     def resolve(self, coding: Coding) -> Concept:
         """The concept of a coding; never fails, an unknown one is a concept of its own."""
         key = (coding.system, coding.code, coding.display)
-        found = self._memo.get(key)
-        if found is None:
-            found = self._resolve(coding)
-            if len(self._memo) < _CACHE_MAX:
-                self._memo[key] = found
-        return found
+        return self._memo.get(key, lambda: self._resolve(coding))
 
     def _resolve(self, coding: Coding) -> Concept:
         words = read_words(coding.display) if coding.display and coding.display.strip() else None
         by_words = self._from_words(words) if words else None
         by_code = self._from_code(coding)
         if by_code is None:
-            return _with_words(by_words or _opaque(coding, words), words)
+            opaque = _opaque(coding, words)
+            if by_words is None:
+                return _with_words(opaque, words)
+            ids = (*by_words.ids, *(i for i in opaque.ids if i.startswith("code:")))
+            return _with_words(by_words._replace(ids=ids, above=by_words.above.union(ids)), words)
         if by_words is not None and not _related(by_code, by_words):
             return by_code._replace(usable=False)
         return _with_words(by_code, words)
@@ -174,7 +191,17 @@ class ConceptTable:
         if name is None:
             rest = " ".join(w for w in words.key.split() if w not in ("acute", "nontraumatic"))
             name = self._by_words.get(rest)
-        return None if name is None else self._concept((name,))
+        return self._narrowed(words) if name is None else self._concept((name,))
+
+    def _narrowed(self, words: _Words) -> Concept | None:
+        """A known concept under words that narrow it: a kind of it, equal only to itself."""
+        rest = " ".join(w for w in words.key.split() if w not in self._modifiers)
+        name = self._by_words.get(rest)
+        if name is None:
+            return None
+        concept = self._concept((name,))
+        own = f"words:{words.key}"
+        return concept._replace(ids=(own,), above=concept.above.union({own}))
 
     def _from_code(self, coding: Coding) -> Concept | None:
         if not coding.code:

@@ -27,7 +27,7 @@ def detect(
     found: dict[tuple[int, int, str], Conflict] = {}
     for rule in RULES:
         for a, b, verdict in _verdicts(rule, case):
-            first, second = sorted((a.index, b.index))
+            first, second = sorted((a.position, b.position))
             found[first, second, rule.name] = Conflict(
                 type=rule.name,
                 between=(first, second),
@@ -39,12 +39,22 @@ def detect(
 
 
 def _verdicts(rule: PairRule, case: Case) -> list[tuple[Fact, Fact, Verdict]]:
-    facts = [fact for fact in case.facts if fact.kind in rule.kinds]
+    if not all(case.by_kind.get(kind) for kind in rule.needs):
+        return []
+    facts = [fact for kind in sorted(rule.kinds) for fact in case.by_kind.get(kind, ())]
+    if len(facts) < 2 or not (rule.one_source or _two_sources(facts)):
+        return []
     verdicts = []
-    window_s = rule.window_s(case.book)
+    pairs_max = case.book.general.bucket_pairs_max
     for lane in lanes_of(facts, lambda fact: rule.lanes(fact, case.book)):
-        for a, b in pairs_in(lane, pairs_max=case.book.general.bucket_pairs_max, window_s=window_s):
+        window_s = rule.window_s((lane.both or lane.left)[0], case.book)
+        for a, b in pairs_in(lane, pairs_max=pairs_max, window_s=window_s):
             verdict = rule.judge(a, b, case)
             if verdict is not None:
                 verdicts.append((a, b, verdict))
     return verdicts
+
+
+def _two_sources(facts: Sequence[Fact]) -> bool:
+    first = facts[0].source
+    return any(fact.source != first for fact in facts)

@@ -7,9 +7,11 @@ takes seconds and memory to load, so it is loaded only when a code outside our o
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from typing import Protocol, cast
 
 _SHAPE = re.compile(r"^[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?$")
@@ -30,9 +32,9 @@ class _Library(Protocol):
 
 @lru_cache(maxsize=1)
 def _library() -> _Library:
-    import simple_icd_10_cm  # seconds to import: only when a code outside our table is met
-
-    return cast(_Library, simple_icd_10_cm)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # how it reads its own data file
+        return cast(_Library, import_module("simple_icd_10_cm"))
 
 
 def tidy_code(code: str) -> str | None:
@@ -137,3 +139,10 @@ def in_ranges(code: str, ranges: Sequence[tuple[str, str]]) -> bool:
         for first, last in ranges
         if len(code) >= len(first)
     )
+
+
+def categories_between(first: str, last: str) -> list[str]:
+    """The three-character categories of a range: I60, I62 -> I60, I61, I62 (one letter only)."""
+    if first[0] != last[0] or not (first[1:].isdigit() and last[1:].isdigit()):
+        return [first, last]
+    return [f"{first[0]}{number:02d}" for number in range(int(first[1:]), int(last[1:]) + 1)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from careweir.conflicts.advice import Advice, advice_of
 from careweir.conflicts.amounts import Amount, amount_of
 from careweir.conflicts.concepts import Concept
-from careweir.conflicts.icd10 import sides_in
+from careweir.conflicts.risks import RiskClaim, risk_claim
 from careweir.conflicts.rulebook import RuleBook
 from careweir.conflicts.sites import Place
 from careweir.conflicts.words import instant, plain, reference_tail
@@ -24,7 +25,7 @@ _CONFIDENCE_OF_PRESENCE = ("none", "class_probability", "detection")
 class Fact(NamedTuple):
     """One current or other claim. ``polarity`` is 1 present, -1 absent, 0 neither."""
 
-    index: int
+    position: int
     finding: Finding
     source: str  # the tool, with its version: two versions of one tool are two sources
     kind: str
@@ -40,13 +41,15 @@ class Fact(NamedTuple):
     at: float | None
     confidence: float | None
     amount: Amount | None
+    risk: RiskClaim | None
+    advice: Advice | None
 
 
 def facts_from_findings(
     findings: Sequence[Finding], book: RuleBook, *, patient: str | None
 ) -> tuple[Fact, ...]:
     """One fact a claim, without repeats and without what was withdrawn or replaced."""
-    own = reference_tail(patient) if patient else None
+    own = reference_tail(patient) if patient else _only_reference(findings)
     replaced = _replaced(findings)
     seen: set[object] = set()
     facts: list[Fact] = []
@@ -54,7 +57,7 @@ def facts_from_findings(
         if index in replaced or _withdrawn(finding, book):
             continue
         fact = fact_from_finding(index, finding, book, own)
-        claim = (fact[2:-1], finding.value, finding.unit, finding.action, finding.target,
+        claim = (fact[2:15], finding.value, finding.unit, finding.action, finding.target,
                  finding.dose, finding.scale, finding.threshold_band, finding.horizon,
                  finding.interval)  # fmt: skip
         if claim not in seen:
@@ -63,10 +66,16 @@ def facts_from_findings(
     return tuple(facts)
 
 
+def _only_reference(findings: Sequence[Finding]) -> str | None:
+    """Where the case does not say whose it is: the one patient that its findings name."""
+    said = {f.subject_context for f in findings if f.subject_context and "/" in f.subject_context}
+    return reference_tail(said.pop()) if len(said) == 1 else None
+
+
 def fact_from_finding(index: int, finding: Finding, book: RuleBook, own: str | None) -> Fact:
     """Read one finding; what cannot be read stays None and is not compared."""
-    code = finding.code
-    if finding.kind == "recommendation" and finding.target is not None:
+    code, kind = finding.code, finding.kind
+    if kind == "recommendation" and finding.target is not None:
         code = finding.target
     concept = book.concepts.resolve(code)
     place = _place(finding, book)
@@ -76,10 +85,10 @@ def fact_from_finding(index: int, finding: Finding, book: RuleBook, own: str | N
     context, subject = _experiencer(finding, concept, book, own)
     version = finding.tool_version
     return Fact(
-        index=index,
+        position=index,
         finding=finding,
         source=f"{finding.tool} {version}" if version else finding.tool,
-        kind=finding.kind,
+        kind=kind,
         concept=concept,
         polarity=_polarity(finding, concept, book),
         sides=sides,
@@ -93,12 +102,10 @@ def fact_from_finding(index: int, finding: Finding, book: RuleBook, own: str | N
         confidence=finding.confidence
         if finding.confidence_kind in _CONFIDENCE_OF_PRESENCE
         else None,
-        amount=amount_of(finding, book.quantities, book.units) if _measures(finding) else None,
+        amount=amount_of(finding, book.quantities, book.units) if kind == "measurement" else None,
+        risk=risk_claim(finding, concept, book) if kind == "risk" else None,
+        advice=advice_of(finding, concept, book) if kind == "recommendation" else None,
     )
-
-
-def _measures(finding: Finding) -> bool:
-    return finding.kind == "measurement"
 
 
 def _polarity(finding: Finding, concept: Concept, book: RuleBook) -> int:
@@ -132,9 +139,7 @@ def _experiencer(
     words = plain(said)
     known = book.general.context_words.get(words)
     if known is None:
-        known = next(
-            (meaning for word, meaning in book.general.context_words.items() if word in words), None
-        )
+        known = _context_inside(words.split(), book)
     if "/" in said and known != "family":
         tail = reference_tail(said)
         return concept.context, "" if tail == own else tail
@@ -144,17 +149,19 @@ def _experiencer(
     return (concept.context if known == "patient" else known), ""
 
 
+def _context_inside(words: list[str], book: RuleBook) -> str | None:
+    """``patient mother`` is the mother: any other experiencer comes before the patient."""
+    found = [book.general.context_words.get(word) for word in words]
+    others = [meaning for meaning in found if meaning not in (None, "patient")]
+    return others[0] if others else "patient" if "patient" in found else None
+
+
 def _place(finding: Finding, book: RuleBook) -> Place | None:
     site = finding.body_site
     if site is None:
         return None
     coding = site if isinstance(site, Coding) else Coding(display=site)
     return book.sites.resolve(coding)
-
-
-def side_words(text: str) -> frozenset[str] | None:
-    """Sides named in free words."""
-    return sides_in(plain(text))
 
 
 def _withdrawn(finding: Finding, book: RuleBook) -> bool:

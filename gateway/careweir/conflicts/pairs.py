@@ -8,7 +8,6 @@ that each finding that disagrees is named at least once, in linear work.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import NamedTuple
@@ -30,11 +29,21 @@ class Lane(NamedTuple):
 
 def lanes_of(facts: Iterable[Fact], lanes: Lanes) -> list[Lane]:
     """Sort facts into lanes and keep those in which at least one pair can be made."""
-    found: dict[Hashable, Lane] = defaultdict(lambda: Lane([], [], []))
-    for fact in facts:
-        for key, role in lanes(fact):
-            found[key][role].append(fact)
-    return [lane for lane in found.values() if len(lane.both) > 1 or (lane.left and lane.right)]
+    return _gather((fact, lanes(fact)) for fact in facts)
+
+
+def _gather(placed: Iterable[tuple[Fact, Iterable[tuple[Hashable, int]]]]) -> list[Lane]:
+    roles: tuple[dict[Hashable, list[Fact]], ...] = ({}, {}, {})
+    for fact, places in placed:
+        for key, role in places:
+            found = roles[role]
+            if key in found:
+                found[key].append(fact)
+            else:
+                found[key] = [fact]
+    both, left, right = roles
+    within = [Lane(found, [], []) for found in both.values() if len(found) > 1]
+    return within + [Lane([], left[key], right[key]) for key in right if key in left]
 
 
 def pairs_in(lane: Lane, *, pairs_max: int, window_s: float) -> Iterator[tuple[Fact, Fact]]:
@@ -52,14 +61,14 @@ def pairs_in(lane: Lane, *, pairs_max: int, window_s: float) -> Iterator[tuple[F
             yield from _representatives(part)
 
 
-def _split(lane: Lane, window_s: float) -> Iterator[Lane]:
+def _split(lane: Lane, window_s: float) -> list[Lane]:
     """Parts of a lane that can be of one occasion; a fact may stand in two neighbouring parts."""
-    parts: dict[Hashable, Lane] = defaultdict(lambda: Lane([], [], []))
-    for role, facts in enumerate(lane):
-        for fact in facts:
-            for key in _occasions(fact, window_s):
-                parts[key][role].append(fact)
-    yield from parts.values()
+    placed = (
+        (fact, [(key, role) for key in _occasions(fact, window_s)])
+        for role, facts in enumerate(lane)
+        for fact in facts
+    )
+    return _gather(placed)
 
 
 def _occasions(fact: Fact, window_s: float) -> Iterator[Hashable]:

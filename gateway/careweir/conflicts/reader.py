@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pydantic import ValidationError
+
 from careweir.conflicts.engine import detect
 from careweir.conflicts.rulebook import RuleBook
 from careweir.conflicts.words import number_from_text
 from careweir_fhir.model import Coding, Finding
 from careweir_kit.strict_json import JsonRefused, decode
-from pydantic import ValidationError
 
 _FIELDS = frozenset(Finding.model_fields)
 _POLARITY = {

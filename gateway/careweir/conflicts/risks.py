@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from careweir.conflicts.concepts import read_words
-from careweir.conflicts.normalise import Fact
+from careweir.conflicts.concepts import Concept, read_words
 from careweir.conflicts.rulebook import Risk, RuleBook
 from careweir.conflicts.words import horizon_seconds, number_from_text, plain
 from careweir_fhir.model import Finding
@@ -26,11 +25,10 @@ class RiskClaim(NamedTuple):
     written: str
 
 
-def risk_claim(fact: Fact, book: RuleBook) -> RiskClaim | None:
+def risk_claim(finding: Finding, concept: Concept, book: RuleBook) -> RiskClaim | None:
     """The claim of a risk finding, or None when neither number nor band can be read."""
-    finding = fact.finding
     score = _score(finding, book)
-    horizon_s = _horizon(finding, fact, score)
+    horizon_s = _horizon(finding, concept, score)
     said_band = _said_band(finding, book.risk)
     if score is not None:
         return _scored(finding, score, said_band, horizon_s, book.risk)
@@ -41,7 +39,7 @@ def risk_claim(fact: Fact, book: RuleBook) -> RiskClaim | None:
         return None
     band = said_band
     if band is None and probability is not None:
-        band = _default_band(probability, fact, book.risk)
+        band = _default_band(probability, concept, book.risk)
     scale = factor or 1.0
     interval = finding.interval
     return RiskClaim(
@@ -82,13 +80,13 @@ def _score(finding: Finding, book: RuleBook) -> str | None:
     return None
 
 
-def _horizon(finding: Finding, fact: Fact, score: str | None) -> int | None:
+def _horizon(finding: Finding, concept: Concept, score: str | None) -> int | None:
     """Seconds; a score that names no horizon speaks of now; -1 is one that cannot be read."""
     if finding.horizon is not None:
         read = horizon_seconds(finding.horizon)
         return -1 if read is None else read
-    if fact.concept.horizon_s is not None:
-        return fact.concept.horizon_s
+    if concept.horizon_s is not None:
+        return concept.horizon_s
     return 0 if score is not None else None
 
 
@@ -138,8 +136,8 @@ def _probability(number: float | None, factor: float | None, finding: Finding) -
     return probability if 0 <= probability <= 1 else None
 
 
-def _default_band(probability: float, fact: Fact, risk: Risk) -> int:
+def _default_band(probability: float, concept: Concept, risk: Risk) -> int:
     bands = risk.probability_bands
-    name = next((i for i in fact.concept.ids if i in bands), "default")
+    name = next((i for i in concept.ids if i in bands), "default")
     medium, high = bands[name]
     return 0 if probability < medium else 1 if probability < high else 2

@@ -7,39 +7,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict
+
 from careweir.conflicts.amounts import QuantityRow, QuantityTable
-from careweir.conflicts.concepts import ConceptRow, ConceptTable, read_words
+from careweir.conflicts.concepts import ConceptRow, ConceptTable, read_words, target_tokens
+from careweir.conflicts.drugs import DrugsFile, DrugTable
+from careweir.conflicts.grades import GradeTable, TriageTable
 from careweir.conflicts.sites import SiteRow, SiteTable
+from careweir.conflicts.tables import (
+    ActionsFile,
+    CodingFile,
+    CrossKindFile,
+    CrossRow,
+    ScalesFile,
+    TableFile,
+)
 from careweir.conflicts.units import UnitTable, build_table
 from careweir.conflicts.words import plain
 from careweir.conflicts.yaml_strict import checked, overlay, read_yaml
 from careweir.errors import PolicyInvalid
-from pydantic import BaseModel, ConfigDict
 
 Model = TypeVar("Model", bound=BaseModel)
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class _File(BaseModel):
-    model_config = _STRICT
-
-    source: str
-    verified: bool
-
-
-class _Concepts(_File):
+class _Concepts(TableFile):
+    modifiers: frozenset[str]
     concepts: dict[str, ConceptRow]
 
 
-class _Sites(_File):
+class _Sites(TableFile):
     sites: dict[str, SiteRow]
 
 
-class _Units(_File):
+class _Units(TableFile):
     units: dict[str, tuple[str, float, float, tuple[str, ...]]]
 
 
-class _Quantities(_File):
+class _Quantities(TableFile):
     default: QuantityRow
     quantities: dict[str, QuantityRow]
 
@@ -59,7 +64,7 @@ class Windows(BaseModel):
     risk_max: float
 
 
-class General(_File):
+class General(TableFile):
     """Words and windows that every rule shares (``general.yaml``)."""
 
     withdrawn: frozenset[str]
@@ -85,7 +90,7 @@ class ScoreRow(BaseModel):
     verified: bool = False
 
 
-class Risk(_File):
+class Risk(TableFile):
     """Bands of risk (``risk.yaml``)."""
 
     probability_gap: float
@@ -106,6 +111,16 @@ class RuleBook:
     quantities: QuantityTable
     risk: Risk
     scores: Mapping[str, str]  # plain words -> name of a score
+    drugs: DrugTable
+    actions: ActionsFile
+    verbs: Mapping[str, str]  # plain words -> verb of the contract
+    exclusives: Mapping[frozenset[str], tuple[str, str, int]]  # (group, name, intensity)
+    scales: ScalesFile
+    grades: GradeTable
+    triage: TriageTable
+    cross_kind: CrossKindFile
+    cross_rows: Mapping[str, tuple[CrossRow, ...]]  # concept -> rows of cross_kind
+    coding: CodingFile
 
 
 def load_rules(directory: Path, *, site: Path | None = None) -> RuleBook:
@@ -121,15 +136,30 @@ def load_rules(directory: Path, *, site: Path | None = None) -> RuleBook:
     units = build_table(_load(_Units, directory, site, "units.yaml").units)
     quantities = _load(_Quantities, directory, site, "quantities.yaml")
     risk = _load(Risk, directory, site, "risk.yaml")
+    drugs = _load(DrugsFile, directory, site, "drugs.yaml")
+    actions = _load(ActionsFile, directory, site, "actions.yaml")
+    scales = _load(ScalesFile, directory, site, "scales.yaml")
+    cross_kind = _load(CrossKindFile, directory, site, "cross_kind.yaml")
+    coding = _load(CodingFile, directory, site, "coding.yaml")
     _check_links(concepts.concepts, sites.sites, quantities.quantities, units)
     return RuleBook(
         general=_plain_words(general),
-        concepts=ConceptTable(concepts.concepts),
+        concepts=ConceptTable(concepts.concepts, concepts.modifiers),
         sites=SiteTable(sites.sites),
         units=units,
         quantities=QuantityTable(quantities.quantities, quantities.default, units),
         risk=risk,
         scores=_score_names(risk.scores),
+        drugs=DrugTable(drugs),
+        actions=actions,
+        verbs={plain(word): verb for word, verb in actions.verbs.items()},
+        exclusives=_exclusives(actions),
+        scales=scales,
+        grades=GradeTable(scales.grades),
+        triage=TriageTable(scales.triage),
+        cross_kind=cross_kind,
+        cross_rows=_by_concept(cross_kind),
+        coding=coding,
     )
 
 
@@ -150,6 +180,22 @@ def _score_names(scores: Mapping[str, ScoreRow]) -> dict[str, str]:
     return {
         read_words(words).key: name for name, row in scores.items() for words in (name, *row.names)
     }
+
+
+def _exclusives(actions: ActionsFile) -> dict[frozenset[str], tuple[str, str, int]]:
+    return {
+        target_tokens(words): (group, name, intensity)
+        for group, rows in actions.exclusive.items()
+        for name, intensity, others in rows
+        for words in (name, *others)
+    }
+
+
+def _by_concept(cross_kind: CrossKindFile) -> dict[str, tuple[CrossRow, ...]]:
+    found: dict[str, tuple[CrossRow, ...]] = {}
+    for row in cross_kind.rows.values():
+        found[row.concept] = (*found.get(row.concept, ()), row)
+    return found
 
 
 def _check_links(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from careweir.conflicts.concepts import read_words
-from careweir_fhir.model import Coding
 from pydantic import BaseModel, ConfigDict
+
+from careweir.conflicts.concepts import read_words
+from careweir.conflicts.memo import Memo
+from careweir_fhir.model import Coding
 
 
 class SiteRow(BaseModel):
@@ -43,16 +45,12 @@ class SiteTable:
             for words in (name.replace("-", " "), *row.names):
                 read = read_words(words)
                 self._by_words.setdefault((read.key, read.sides), name)
-        self._memo: dict[tuple[str | None, str | None], Place | None] = {}
+        self._memo: Memo[Place | None] = Memo()
 
     def resolve(self, coding: Coding) -> Place | None:
         """The place of a coding, or None when it names none."""
         key = (coding.code, coding.display)
-        if key not in self._memo:
-            if len(self._memo) > 5000:
-                return self._resolve(coding)
-            self._memo[key] = self._resolve(coding)
-        return self._memo[key]
+        return self._memo.get(key, lambda: self._resolve(coding))
 
     def _resolve(self, coding: Coding) -> Place | None:
         for text in (coding.code, coding.display):

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from careweir.conflicts.memo import Memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def flavour(text: str) -> str | None:
 def tidy(text: str) -> str:
     """One spelling for a unit string: ``µmol/l`` -> ``umol/l`` (lower case), ``x10^9/L`` -> ..."""
     bare = _FLAVOUR.sub("", _ANNOTATION.sub("", text.translate(_MICRO)))
-    bare = " ".join(bare.split()).strip()
+    bare = " ".join(bare.split()).strip() or text.strip()
     power = _POWER.match(bare.casefold())
     if power:
         return f"10*{power[1]}/{power[2].strip()}"
@@ -51,12 +53,15 @@ class UnitTable:
 
     exact: Mapping[str, Unit]
     folded: Mapping[str, Unit]
+    memo: Memo[Unit | None] = field(default_factory=Memo, repr=False, compare=False)
 
     def read(self, text: str | None) -> Unit | None:
         """The unit that a string means, or None when it is missing or not known."""
         if text is None:
             return None
-        bare = tidy(text)
+        return self.memo.get(text, lambda: self._read(tidy(text)))
+
+    def _read(self, bare: str) -> Unit | None:
         return self.exact.get(bare) or self.folded.get(bare.casefold())
 
 

@@ -34,7 +34,9 @@ class PairRule:
     kinds: frozenset[str]
     lanes: Callable[[Fact, RuleBook], Iterable[tuple[Hashable, int]]]
     judge: Callable[[Fact, Fact, Case], Verdict | None]
-    window_s: Callable[[RuleBook], float]
+    window_s: Callable[[Fact, RuleBook], float]
+    needs: frozenset[str] = frozenset()  # kinds without which there is nothing to compare
+    one_source: bool = False  # may two findings of one tool conflict?
 
 
 def gravest(severities: Iterable[Severity], *, floor: Severity) -> Severity:
@@ -50,7 +52,7 @@ def said(fact: Fact) -> str:
 
 def in_order(a: Fact, b: Fact) -> tuple[Fact, Fact]:
     """The two facts by name of source, so that a reason reads the same both ways round."""
-    return (a, b) if (a.source, a.index) <= (b.source, b.index) else (b, a)
+    return (a, b) if (a.source, a.position) <= (b.source, b.position) else (b, a)
 
 
 def occasion(a: Fact, b: Fact) -> str:

@@ -134,6 +134,7 @@ def split_horizon(words: str) -> tuple[str, int | None]:
     return rest, horizon_seconds(match[1] + match[2])
 
 
+@lru_cache(maxsize=8192)
 def reference_tail(reference: str) -> str:
     """The part of a reference that names the thing: ``http://h/fhir/Patient/1/_history/2`` -> 1."""
     bare = reference.strip().partition("/_history")[0].partition("?")[0].rstrip("/")

@@ -5,42 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-from careweir.errors import PolicyInvalid
 from pydantic import BaseModel, ValidationError
 
+from careweir.errors import PolicyInvalid
+from careweir_kit.strict_yaml import YamlRefused, load_mapping
+
 Model = TypeVar("Model", bound=BaseModel)
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _NoTwins(_Loader):  # type: ignore[misc]  # the base is libyaml's loader where it is built
-    """A safe loader that refuses a mapping with two equal keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem="a key stands twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """One YAML mapping, or PolicyInvalid naming file and line."""
     try:
-        value = yaml.load(path.read_bytes(), Loader=_NoTwins)  # noqa: S506  # a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise PolicyInvalid(f"{path.name}:{line}: {error.problem}") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return load_mapping(path.read_text(encoding="utf-8"))
+    except YamlRefused as error:
+        raise PolicyInvalid(f"{path.name}: {error}") from None
+    except (OSError, UnicodeDecodeError):
         raise PolicyInvalid(f"{path.name}: cannot be read") from None
-    if not isinstance(value, dict):
-        raise PolicyInvalid(f"{path.name}: not a mapping")
-    return value
 
 
 def overlay(shipped: dict[str, Any], site: dict[str, Any]) -> dict[str, Any]:

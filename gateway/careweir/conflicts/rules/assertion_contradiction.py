@@ -45,7 +45,7 @@ def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
         return None
     if not (sides_meet(present, absent) and places_meet(present, absent)):
         return None
-    if not same_occasion(a, b, window_s=_window_s(case.book)):
+    if not same_occasion(a, b, window_s=_window_s(a, case.book)):
         return None
     return Verdict(_severity(present, absent, case.book), _reason(present, absent))
 
@@ -66,7 +66,7 @@ def _reason(present: Fact, absent: Fact) -> str:
     )
 
 
-def _window_s(book: RuleBook) -> float:
+def _window_s(fact: Fact, book: RuleBook) -> float:
     return book.general.window_h.assertion * 3600
 
 

@@ -40,13 +40,15 @@ def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
         return None
     if not (a.concept.usable and b.concept.usable) or a.concept.unpaired or b.concept.unpaired:
         return None
+    if _assessed(a, case.book) or _assessed(b, case.book):
+        return None
     if not one_concept(a, b) or _said_elsewhere(a, b, case) or _sides_of_places(a, b):
         return None
     if (a.concept.bilateral or b.concept.bilateral) and not (
         claims_one(a, case.book) or claims_one(b, case.book)
     ):
         return None
-    if not same_occasion(a, b, window_s=_window_s(case.book)):
+    if not same_occasion(a, b, window_s=_window_s(a, case.book)):
         return None
     first, second = in_order(a, b)
     return Verdict(
@@ -70,6 +72,14 @@ def claims_one(fact: Fact, book: RuleBook) -> bool:
     return fact.concept.single or not words.isdisjoint(book.general.single_words)
 
 
+def _assessed(fact: Fact, book: RuleBook) -> bool:
+    """A grade given to a side (BI-RADS of the left breast): each side has its own."""
+    finding = fact.finding
+    if finding.scale is not None:
+        return True
+    return finding.value is not None and book.grades.grade_of(finding, fact.concept) is not None
+
+
 def _said_elsewhere(a: Fact, b: Fact, case: Case) -> bool:
     """Does either tool also name the other's side (two findings instead of 'bilateral')?"""
     both = (a.sides or frozenset()) | (b.sides or frozenset())
@@ -88,13 +98,13 @@ def side_text(fact: Fact) -> str:
     return " and ".join(sorted(_NAMES[side] for side in fact.sides or ()))
 
 
-def _window_s(book: RuleBook) -> float:
+def _window_s(fact: Fact, book: RuleBook) -> float:
     return book.general.window_h.assertion * 3600
 
 
 RULE = PairRule(
     name="laterality_mismatch",
-    kinds=frozenset({"assertion", "coding", "measurement", "recommendation"}) - {"measurement"},
+    kinds=frozenset({"assertion", "coding"}),
     lanes=_lanes,
     judge=_judge,
     window_s=_window_s,

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator
 from careweir.conflicts.case import Case
 from careweir.conflicts.normalise import Fact
 from careweir.conflicts.pairs import BOTH
-from careweir.conflicts.risks import BAND_NAMES, RiskClaim, risk_claim
+from careweir.conflicts.risks import BAND_NAMES, RiskClaim
 from careweir.conflicts.rulebook import RuleBook
 from careweir.conflicts.sameness import differ_in_source, same_occasion, same_side, same_subject
 from careweir.conflicts.verdict import PairRule, Verdict, in_order, occasion, said
@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 def _lanes(fact: Fact, book: RuleBook) -> Iterator[tuple[Hashable, int]]:
     if fact.context is not None or not fact.concept.usable:
         return
-    claim = risk_claim(fact, book)
+    claim = fact.risk
     if claim is not None:
         for name in fact.concept.ids:
             yield (fact.subject, name, claim.horizon_s), BOTH
@@ -36,7 +36,7 @@ def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
         return None
     if set(a.concept.ids).isdisjoint(b.concept.ids):
         return None
-    one, two = risk_claim(a, case.book), risk_claim(b, case.book)
+    one, two = a.risk, b.risk
     if one is None or two is None or one.horizon_s != two.horizon_s:
         return None
     if not same_occasion(a, b, window_s=_claim_window_s(one, case.book)):
@@ -89,8 +89,8 @@ def _claim_window_s(claim: RiskClaim, book: RuleBook) -> float:
     return min(max(hours, windows.risk_min), windows.risk_max) * 3600
 
 
-def _window_s(book: RuleBook) -> float:
-    return book.general.window_h.risk_max * 3600
+def _window_s(fact: Fact, book: RuleBook) -> float:
+    return _claim_window_s(fact.risk, book) if fact.risk is not None else 0.0
 
 
 RULE = PairRule(

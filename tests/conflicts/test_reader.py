@@ -1,0 +1,107 @@
+"""Lines that come from anywhere: lenient where nothing is guessed, clear where it would be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from careweir.conflicts import RuleBook, detect_lines, evaluate
+
+
+def _line(**case: Any) -> bytes:
+    return json.dumps(case).encode()
+
+
+def _assertion(tool: str, polarity: str, **more: Any) -> dict[str, Any]:
+    return {
+        "tool": tool,
+        "kind": "assertion",
+        "code": {"display": "pneumothorax"},
+        "polarity": polarity,
+        **more,
+    }
+
+
+DISAGREE = [_assertion("acme", "present"), _assertion("lumen", "absent")]
+
+
+def test_a_case_gives_pairs_with_reason_and_rule(rules: RuleBook) -> None:
+    [answer] = detect_lines([_line(id="a", patient="Patient/1", findings=DISAGREE)], rules)
+
+    [conflict] = answer["conflicts"]
+    assert answer["id"] == "a"
+    assert set(conflict) == {"type", "between", "severity", "reason", "rule"}
+    assert conflict["between"] == [0, 1]
+    assert "acme says pneumothorax present" in conflict["reason"]
+
+
+def test_label_fields_change_nothing(rules: RuleBook) -> None:
+    plain = _line(id=1, findings=DISAGREE)
+    told = _line(id=1, findings=DISAGREE, title="no conflict", reason="x", tags=[], expected=[])
+
+    assert list(detect_lines([plain], rules)) == list(detect_lines([told], rules))
+
+
+def test_unknown_keys_and_missing_ones_are_fine(rules: RuleBook) -> None:
+    findings = [_assertion("acme", "present", vendor_blob={"a": [1]}), DISAGREE[1]]
+
+    [answer] = detect_lines([_line(id="a", findings=findings)], rules)
+
+    assert len(answer["conflicts"]) == 1
+
+
+def test_a_bad_line_is_named_and_the_stream_goes_on(rules: RuleBook) -> None:
+    lines = [b'{"id": "x", "id": "y"}', b"CANARY not json", b"[]", _line(id="z")]
+
+    answers = list(detect_lines([*lines, b"\n", _line(id="ok", findings=DISAGREE)], rules))
+
+    assert [a["error"]["code"] for a in answers[:4]] == [
+        "not_json",
+        "not_json",
+        "not_a_case",
+        "no_findings",
+    ]
+    assert "CANARY" not in json.dumps(answers)
+    assert answers[4]["conflicts"]
+
+
+def test_a_bad_finding_keeps_the_positions_of_the_others(rules: RuleBook) -> None:
+    findings = ["CANARY", DISAGREE[0], {"kind": "CANARY", "code": {}}, DISAGREE[1]]
+
+    [answer] = detect_lines([_line(id="a", findings=findings)], rules)
+
+    assert [c["between"] for c in answer["conflicts"]] == [[1, 3]]
+    assert [(u["at"], u["code"]) for u in answer["unreadable"]] == [
+        (0, "not_a_finding"),
+        (2, "finding_invalid"),
+    ]
+    assert "CANARY" not in json.dumps(answer)
+
+
+def test_a_number_with_two_readings_is_said_to_be_in_doubt(rules: RuleBook) -> None:
+    reading = {"tool": "acme", "kind": "measurement", "code": {"display": "platelets"},
+               "value": "1,234", "unit": "/uL"}  # fmt: skip
+
+    [answer] = detect_lines([_line(id="a", findings=[reading])], rules)
+
+    assert answer["unreadable"][0]["code"] == "value_in_doubt"
+    assert answer["conflicts"] == []
+
+
+def test_evaluation_counts_pairs_severity_and_false_alarms(rules: RuleBook) -> None:
+    hit = {"type": "assertion_contradiction", "between": [1, 0], "severity": "moderate"}
+    lines = [
+        _line(id="hit", findings=DISAGREE, expected=[hit]),
+        _line(id="false-alarm", findings=DISAGREE, expected=[]),
+        _line(id="miss", findings=DISAGREE[:1], expected=[{**hit, "between": [0, 1]}]),
+        b"broken",
+    ]
+
+    report = evaluate(lines, rules)
+
+    assert (report["tp"], report["fp"], report["fn"]) == (1, 1, 1)
+    assert report["false_alarms_per_100"] == 100
+    assert report["severity_exact"] == 0
+    assert report["severity_within_step"] == 1
+    assert report["unreadable_lines"] == 1
+    assert report["types"]["assertion_contradiction"]["f1"] == 0.5
