@@ -8,6 +8,7 @@
         KeyReused            409      an Idempotency-Key with another body
         BodyTooLarge         413      above the stated limit
         QuestionInvalid      422      the question or its chart cannot be used
+          SubjectMismatch    422      the chart is about somebody else (careweir.minimise)
       DegradedError
         NoToolAnswered       502/503/504  every tool was asked and none gave an answer
         Overloaded           503      shed before anything was recorded or sent

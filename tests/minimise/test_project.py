@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from careweir.access import Decision
 from careweir.minimise import payload_paths
 from minimise.charts import (
     AS_OF,
     CHEST,
+    LOINC,
     SEPSIS,
     blood_pressure,
     bundle,
+    decision,
     everything,
     observation,
     patient,
+    policies,
     quantity,
     reasons,
     report,
@@ -223,6 +228,89 @@ def test_a_birth_date_needs_a_right_for_the_form_in_which_it_leaves(
 
     assert "1957" not in everything(found)
     assert reasons(found)["Patient.birthDate"] == {"role"}
+
+
+def with_classes(*names: str) -> Decision:
+    permit = decision()
+    classes = tuple((policies().classes[name], "rule") for name in names)
+    return replace(permit, rights=replace(permit.rights, classes=classes))
+
+
+@pytest.mark.parametrize(
+    ("codes", "sent"),
+    [
+        (["48226"], [{"postalCode": "482"}]),
+        (["48226-1234"], [{"postalCode": "482"}]),
+        (["03601"], [{"postalCode": "000"}]),
+        (["89301"], [{"postalCode": "000"}]),
+        (["48226", "02139"], [{"postalCode": "482"}, {"postalCode": "021"}]),
+        (["4822"], None),
+        (["SW1A 1AA"], None),
+        ([None], None),
+    ],
+)
+def test_a_postal_code_leaves_as_three_digits_of_a_large_area(codes: Any, sent: Any) -> None:
+    asked = tool(
+        {"resource": "Patient", "paths": ("gender", "address.postalCode"),
+         "transforms": {"address.postalCode": "postal_3"}}
+    )  # fmt: skip
+    person = patient(address=[{"city": "CANARY", "postalCode": code} for code in codes])
+
+    found = run(bundle(person), asked, by=with_classes("region", "sex"))
+
+    assert resources(found, "Patient")[0].get("address") == sent
+    assert "CANARY" not in everything(found)
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "year"), [("1957-03-03", "1957"), ("1957", "1957"), ("1901-01-01", "1936")]
+)
+def test_a_birth_year_is_never_more_than_ninety_years_ago(birth_date: str, year: str) -> None:
+    asked = tool(
+        {"resource": "Patient", "paths": ("birthDate",), "transforms": {"birthDate": "year"}}
+    )
+
+    found = run(bundle(patient(birthDate=birth_date)), asked, by=with_classes("birth-year"))
+
+    assert resources(found, "Patient")[0]["birthDate"] == year
+
+
+def test_an_exact_birth_date_leaves_only_by_its_own_right() -> None:
+    asked = tool({"resource": "Patient", "paths": ("birthDate",)})
+
+    exact = run(bundle(patient()), asked, by=with_classes("birth-date"))
+    other = run(bundle(patient()), asked, by=with_classes("age", "birth-year"))
+    unfit = {"birthDate": "postal_3"}
+    odd = tool({"resource": "Patient", "paths": ("birthDate",), "transforms": unfit})
+
+    assert resources(exact, "Patient")[0]["birthDate"] == "1957-03-03"
+    assert other.payload is None
+    assert run(bundle(patient()), odd, by=with_classes("birth-date")).payload is None
+
+
+def test_of_two_known_codes_only_the_needed_one_leaves() -> None:
+    codings = [{"system": LOINC, "code": code} for code in ("29463-7", "8867-4")]
+
+    assert rate(code={"coding": codings})["code"]["coding"] == [
+        {"system": LOINC, "code": "8867-4", "display": "Heart rate"}
+    ]
+
+
+def test_what_one_class_may_be_about_does_not_open_another() -> None:
+    pregnant = {
+        "resourceType": "Condition",
+        "id": "c",
+        "subject": {"reference": "Patient/p1"},
+        "code": {"coding": [{"system": "http://snomed.info/sct", "code": "77386006"}]},
+    }
+    by = with_classes("pregnancy")
+    plain = replace(policies().classes["pregnancy"], name="plain", sensitivity=frozenset())
+    both = (*by.rights.classes, (plain, "rule"))
+    asked = tool({"resource": "Condition", "paths": ("code",)})
+
+    assert len(resources(run(bundle(patient(), pregnant), asked, by=by), "Condition")) == 1
+    mixed = replace(by, rights=replace(by.rights, classes=both))
+    assert resources(run(bundle(patient(), pregnant), asked, by=mixed), "Condition") == []
 
 
 def test_the_manifest_names_what_was_sent_asked_and_changed() -> None:

@@ -128,7 +128,9 @@ def test_a_grant_for_one_kind_of_substance_use_covers_the_family(granted: str) -
 def test_a_grant_for_one_sensitivity_does_not_open_another() -> None:
     permit = decision()
     wide = replace(permit, rights=replace(permit.rights, sensitivity=frozenset({"PSY"})))
-    both = {"meta": {"security": [{"system": ACT, "code": "PSY"}, {"system": ACT, "code": "HIV"}]}}
+    both: dict[str, Any] = {
+        "meta": {"security": [{"system": ACT, "code": "PSY"}, {"system": ACT, "code": "HIV"}]}
+    }
 
     found = run(bundle(patient(), observation("8867-4", 80, **both)), by=wide)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from careweir.access import PolicySet
+from careweir.access.plan import plan
 from careweir.access.policy import DECISIONS_KEPT_MAX
 from careweir.errors import PolicyInvalid
+from minimise.charts import SEPSIS
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = ROOT / "policies"
@@ -224,6 +227,11 @@ def test_the_revision_follows_every_byte_of_every_file_and_nothing_else(changed:
         ("sensitivity/hiv.yaml", "sensitivity: HIV", "sensitivity: AIDS", "sensitivity"),
         ("sensitivity/hiv.yaml", "  icd10cm:", "  icd11:", "codes"),
         ("sensitivity/hiv.yaml", "words:", "word:", "word"),
+        ("sensitivity/hiv.yaml", "words: [", "words: [x, ", "two letters"),
+        ("sensitivity/violence.yaml", "icd10cm: [", "icd10cm: [B20, ", "two places"),
+        ("sites.yaml", "default: [local]", "default: [moon]", "moon"),
+        ("sites.yaml", "south: [local]", "south: [moon]", "sites.south"),
+        ("data_classes.yaml", "sensitivity: [PREGNANT]", "sensitivity: [PREGNANCY]", "pregnancy"),
     ],
 )  # fmt: skip
 def test_a_faulty_policy_is_refused_with_file_line_and_rule(
@@ -296,3 +304,17 @@ def test_every_role_of_the_contract_is_declared() -> None:
         "integration-engine", "auditor", "privacy-officer", "governance-board", "operator",
         "vendor",
     }  # fmt: skip
+
+
+def test_a_plan_is_kept_for_its_own_tool_and_rights_only() -> None:
+    permit = SHIPPED.decide(
+        role="ed-physician", purpose="TREAT", capability="sepsis-risk", site=None
+    )
+    fewer = replace(permit.rights, classes=permit.rights.classes[:1])
+
+    full = plan(SEPSIS, permit.rights)
+
+    assert plan(SEPSIS, permit.rights) is full
+    assert plan(SEPSIS, fewer) != full
+    assert plan(SEPSIS, permit.rights) == full
+    assert plan(SEPSIS.model_copy(update={"needs": ()}), permit.rights) == ()

@@ -17,7 +17,6 @@ from careweir.access.schema import (
 )
 from careweir.access.source import Place, Source, parse
 from careweir.access.vocabulary import START_LENGTH, CodeKey, Known, Vocabulary, widened
-from careweir.errors import PolicyInvalid
 
 WILDCARD = "*"
 
@@ -84,9 +83,15 @@ def _sensitive(
         known(source, ("sensitivity",), [file.sensitivity], labels)
         known(source, ("codes",), file.codes, systems)
         for alias, found in file.codes.items():
-            codes.update({(systems[alias], code): file.sensitivity for code in found})
-        if file.words:
-            words.setdefault(file.sensitivity, []).extend(file.words)
+            for code in found:
+                if (systems[alias], code) in codes:
+                    raise source.refuse(("codes", alias), f"{code!r} stands in two places")
+                codes[systems[alias], code] = file.sensitivity
+        for index, word in enumerate(file.words):
+            if len(_start(word)) < 2:
+                why = "a word must begin with two letters or digits"
+                raise source.refuse(("words", index), why)
+            words.setdefault(file.sensitivity, []).append(word)
     return codes, words
 
 
@@ -97,10 +102,7 @@ def _pattern(words: Iterable[str]) -> re.Pattern[str]:
 
 def _start(word: str) -> str:
     """The first letters of a word, by which a text without any sensitive word is passed over."""
-    first = re.split(r"[\W_]+", word.casefold().strip())[0]
-    if len(first) < 2:
-        raise PolicyInvalid("a sensitive word must begin with two letters or digits")
-    return first[:START_LENGTH]
+    return re.split(r"[\W_]+", word.casefold().strip())[0][:START_LENGTH]
 
 
 def _word(word: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from careweir.access.elements import ELEMENTS, TEXT_KINDS, Element
 from careweir.access.rights import DataClass, Rights
@@ -53,14 +54,22 @@ def plan(tool: Tool, rights: Rights) -> tuple[PlannedNeed, ...]:
 
     Worked out once for each tool and kept with the rights, which live as long as their policy.
     """
-    kept: tuple[Tool, tuple[PlannedNeed, ...]] | None = rights.plans.get(tool.tool)
-    if kept is not None and kept[0] is tool:
-        return kept[1]
+    kept: _Kept | None = rights.plans.get(tool.tool)
+    if kept is not None and kept.tool is tool and kept.classes is rights.classes:
+        return kept.planned
     vocabulary = rights.vocabulary
     assert vocabulary is not None
     planned = tuple(_planned(need, rights, vocabulary) for need in tool.needs)
-    rights.plans[tool.tool] = (tool, planned)
+    rights.plans[tool.tool] = _Kept(tool, rights.classes, planned)
     return planned
+
+
+class _Kept(NamedTuple):
+    """A plan with what it was made of: it holds for exactly these and no others."""
+
+    tool: Tool
+    classes: tuple[tuple[DataClass, str], ...]
+    planned: tuple[PlannedNeed, ...]
 
 
 def _planned(need: Need, rights: Rights, vocabulary: Vocabulary) -> PlannedNeed:

@@ -140,9 +140,7 @@ class PolicySet:
         grants = [
             (grant, granted)
             for grant in near
-            if _applies(grant.sites, site)
-            and grant.break_glass == (purpose == BREAK_GLASS)
-            and (break_glass or not grant.break_glass)
+            if _applies(grant.sites, site) and (break_glass or not grant.break_glass)
             for granted in sorted(grant.purposes)
             if self.purposes.covers(granted, purpose)
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,7 +104,7 @@ class Chart:
     records: tuple[Record, ...]
     skipped: int  # entries without a usable resource
     aliases: frozenset[str]  # every reference that means the patient
-    by_reference: dict[str, Record]
+    by_reference: dict[str, Record] | None = None  # made by the first ``find``
     counts: Counter[str] = field(default_factory=Counter)
     by_type: dict[str, list[Record]] = field(default_factory=dict)
     decoded: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -126,7 +126,9 @@ class Chart:
         """The record that a reference string means, if the chart has it."""
         if not isinstance(reference, str):
             return None
-        return self.by_reference.get(reference.partition("/_history/")[0])
+        if self.by_reference is None:
+            self.by_reference = dict(_references(self.records))
+        return self.by_reference.get(_bare(reference))
 
 
 def read_chart(inputs: bytes | memoryview, *, subject: str | None) -> Chart:
@@ -156,7 +158,6 @@ def read_chart(inputs: bytes | memoryview, *, subject: str | None) -> Chart:
         records=tuple(records),
         skipped=skipped,
         aliases=aliases,
-        by_reference=dict(_references(records)),
     )
     for record in records:
         chart.by_type.setdefault(record.resource_type, []).append(record)
@@ -265,7 +266,7 @@ def _text(value: Any) -> str | None:
 
 
 def _bare(reference: str) -> str:
-    return reference.partition("/_history/")[0]
+    return reference.partition("/_history/")[0] if "/_history/" in reference else reference
 
 
 def _the_patient(records: list[Record]) -> Record:
@@ -297,7 +298,7 @@ def _aliases(patient: Record, subjects: set[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _references(records: list[Record]) -> Iterator[tuple[str, Record]]:
+def _references(records: Iterable[Record]) -> Iterator[tuple[str, Record]]:
     for record in records:
         if record.id:
             yield f"{record.resource_type}/{record.id}", record

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 _FROZEN = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 Refusal = tuple[str, str, str]  # path, reason, rule
+_Body = bytes  # inside Manifest the contract's field ``bytes`` hides the type
 
 
 class Withheld(BaseModel):
@@ -53,7 +54,7 @@ class Manifest(BaseModel):
     bytes: int = 0
     payload_sha256: str = ""
 
-    def sealed(self, *, id: str, body: bytes) -> Manifest:  # type: ignore[valid-type]
+    def sealed(self, *, id: str, body: _Body) -> Manifest:
         """The manifest of one attempt: its id, and the size and SHA-256 of the bytes sent."""
         return self.model_copy(
             update={
