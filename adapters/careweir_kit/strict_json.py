@@ -47,8 +47,8 @@ def _reason(message: str) -> str:
 
 def _levels(value: Any, depth_max: int) -> list[list[Any]]:
     """The containers of a document, level by level; a comprehension a level is what is fast."""
-    level = [value] if type(value) is dict or type(value) is list else [[value]]
-    levels = []
+    level: list[Any] = [value] if type(value) is dict or type(value) is list else [[value]]
+    levels: list[list[Any]] = []
     while level:
         if len(levels) == depth_max:
             raise JsonRefused("nested too deeply")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hmac
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from joserfc.jwk import KeySet
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -22,9 +24,10 @@ from careweir.access import PolicySet
 from careweir.api import docs, openapi
 from careweir.api.auth import TokenRules, TokenVerifier
 from careweir.api.middleware import BodyCap, CrashToProblem, RequestId
-from careweir.api.problems import on_gateway_error, on_http_error
+from careweir.api.problems import on_bad_parameter, on_gateway_error, on_http_error
 from careweir.api.routes import Services, router
 from careweir.audit import AuditKeys, AuditTrail, open_trail
+from careweir.audit.witness import FileWitness, SyslogWitness, Witness
 from careweir.capabilities import load_capabilities
 from careweir.conflicts import load_rules
 from careweir.errors import ConfigInvalid, GatewayError
@@ -102,6 +105,8 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         app.state.services = _services(settings, given, house, trail, keys, transports, rules)
         log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
                  policy_revision=house.policies.revision)  # fmt: skip
+        gc.collect()
+        gc.freeze()  # policies and rules live as long as the process: not searched again
         try:
             yield
         finally:
@@ -125,6 +130,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
     app.include_router(router)
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_bad_parameter)
     document = openapi.complete(app.openapi())
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_route("/docs", lambda _request: HTMLResponse(docs.page(document)))
@@ -134,12 +140,24 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
 async def _open(settings: Settings, keys: AuditKeys, clock: Clock) -> AuditTrail:
     url = settings.database_url
     return await open_trail(
-        data_dir=None if url else settings.data,
+        data_dir=settings.data,  # beside PostgreSQL it holds the spool
         database_url=url.get_secret_value() if url else None,
         replica=settings.replica,
         keys=keys,
         clock=clock,
+        witnesses=_witnesses(settings, clock),
     )
+
+
+def _witnesses(settings: Settings, clock: Clock) -> list[Witness]:
+    """Who else keeps the signed checkpoints, outside the database's power."""
+    found: list[Witness] = []
+    if settings.witness_file is not None:
+        found.append(FileWitness(settings.witness_file))
+    if settings.witness_syslog is not None:
+        host, _, port = settings.witness_syslog.rpartition(":")
+        found.append(SyslogWitness(host, int(port), clock=clock, replica=settings.replica))
+    return found
 
 
 def _services(

@@ -14,6 +14,7 @@
         Overloaded           503      shed before anything was recorded or sent
       IntegrityError
         AuditUnavailable     503      what cannot be recorded is not sent
+        AnswerUnrecorded     503      sent and answered, but what cannot be recorded is not given
         AuditTampered        500      the record does not verify
     PolicyInvalid                     start-up or reload refused; the old policy stays
     ConfigInvalid                     start-up refused: a setting, a tool file, a newer schema
@@ -138,6 +139,17 @@ class AuditUnavailable(IntegrityError):
     status = 503
     code = "audit_unavailable"
     title = "The disclosure cannot be recorded, so nothing was sent"
+
+
+class AnswerUnrecorded(IntegrityError):
+    """Tools have answered, but the outcome cannot be recorded: the answer is not given.
+
+    Every disclosure that was made is on the record; its outcome follows when the trail is back.
+    """
+
+    status = 503
+    code = "answer_unrecorded"
+    title = "The answer could not be recorded, so it is not given"
 
 
 class AuditTampered(IntegrityError):

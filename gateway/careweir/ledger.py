@@ -12,9 +12,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from careweir.access import Actor, Decision
 from careweir.audit import AuditKeys, AuditTrail, Entry, Receipt
+from careweir.errors import AnswerUnrecorded, AuditUnavailable
 from careweir.fanout import Intent, Prepared
 from careweir.ids import NewId
 from careweir.question import Question, Reply
@@ -70,7 +72,7 @@ class Ledger:
             actor=actor,
             purpose=question.purpose,
             capability=question.capability,
-            site=question.site,
+            site=question.site or actor.site,
             patient_key=self._keys.patient_key(question.subject),
         )
         return InferenceLedger(self._trail, who, new_id=self._new_id)
@@ -90,11 +92,12 @@ class InferenceLedger:
         self._trail = trail
         self._who = who
         self._new_id = new_id
+        self._rule: str | None = None
         self._concluded: list[asyncio.Future[Receipt]] = []
 
-    async def refused(self, code: str, because: Sequence[str]) -> Receipt:
+    async def refused(self, code: str, because: Sequence[str], *, revision: str) -> Receipt:
         """A question that goes no further: durable before the refusal is given."""
-        body = {"because": list(because)}
+        body = {"because": list(because), "policy_revision": revision}
         return await self._trail.append(self._who.entry("refusal", body, outcome=code))
 
     def decided(
@@ -104,6 +107,7 @@ class InferenceLedger:
 
         A tool that gets nothing has an entry of its own, which says which rule kept what back.
         """
+        self._rule = decision.because[0] if decision.because else None
         body = {
             "because": list(decision.because),
             "break_glass": decision.break_glass,
@@ -125,7 +129,11 @@ class InferenceLedger:
         body = {
             "tool_version": prepared.tool.version,
             "vendor": prepared.tool.vendor,
+            "vendor_host": urlsplit(prepared.endpoint).hostname,
             "region": prepared.tool.region,
+            "policy_revision": manifest.policy_revision,
+            "rule": self._rule,
+            "sent": list(manifest.sent),
             "attempt": attempt,
             "manifest": manifest.model_dump(mode="json"),
         }
@@ -158,7 +166,7 @@ class InferenceLedger:
         *,
         findings_json: bytes,
     ) -> Receipt:
-        """The outcome, durable before it is given; raises AuditUnavailable."""
+        """The outcome, durable before it is given; raises AnswerUnrecorded."""
         body = {
             "tools": [
                 {"tool": r.tool, "version": r.version, "status": r.status, "mode": r.mode,
@@ -169,9 +177,12 @@ class InferenceLedger:
                           for c in conflicts],
             "findings_sha256": hashlib.sha256(findings_json).hexdigest(),
         }  # fmt: skip
-        receipt = await self._trail.append(self._who.entry("answer", body, outcome=outcome))
-        for done in self._concluded:
-            done.result()  # earlier entries of one writer are durable before later ones
+        try:
+            receipt = await self._trail.append(self._who.entry("answer", body, outcome=outcome))
+            for done in self._concluded:
+                done.result()  # earlier entries of one writer are durable before later ones
+        except AuditUnavailable as error:
+            raise AnswerUnrecorded(retry_after_s=error.retry_after_s) from None
         return receipt
 
     def _submit(self, entry: Entry) -> None:

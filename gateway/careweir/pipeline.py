@@ -78,7 +78,8 @@ class Gateway:
                 case = self._case(inference, question, actor)
                 live, withheld = parted(self._minimised(case, live_tools(case.house, question)))
             except CallerError as refusal:
-                await ledger.refused(refusal.code, getattr(refusal, "because", ()))
+                rules, revision = getattr(refusal, "because", ()), self.house.policies.revision
+                await ledger.refused(refusal.code, rules, revision=revision)
                 raise
             ledger.decided(case.decision, live, withheld)
             asked = Asked(ledger, rfc3339(case.as_of), deadline, self._rng)

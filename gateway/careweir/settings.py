@@ -24,6 +24,12 @@ class Settings(BaseSettings):
     )
     secrets_dir: Path | None = Field(default=None, description="Folder of one file per secret.")
     keys_dir: Path | None = Field(default=None, description="Folder of the audit and patient keys.")
+    witness_file: Path | None = Field(default=None, description="Append-only file of checkpoints.")
+    witness_syslog: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
+        description="host:port over TCP.",
+    )
     replica: str = Field(default="gateway-1", pattern=r"^[A-Za-z0-9.-]{1,40}$", description="Name.")
     token_issuer: str | None = Field(default=None, description="Issuer of access tokens.")
     token_audience: str = Field(default="careweir", description="Audience that tokens must name.")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from careweir.audit import AuditKeys, AuditTrail, Entry, open_trail
 
 Opener = Callable[..., AbstractAsyncContextManager[AuditTrail]]

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from audit.conftest import Clock, Opener, intent, outcome
 from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Stored, open_trail, verify
 from careweir.audit.spool import SPOOL_FILE

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from audit.conftest import Clock, Opener, intent, outcome
-from careweir.audit import AuditKeys, Entry, Query, open_trail, verify
+from careweir.audit import AuditKeys, Entry, open_trail, verify
 from careweir.audit.chain import entry_hash, writer_prefix
-from careweir.audit.export import export_lines
 
 TRIGGERS = ("audit_no_update", "audit_no_delete", "audit_no_replace")
 
@@ -40,7 +40,9 @@ def tampered(data_dir: Path, *statements: str) -> None:
     db = sqlite3.connect(data_dir / "audit.db")
     db.create_function("spoil", 1, lambda body: body.replace(b"acme-sepsis", b"evil-sepsis"))
     db.create_function("flip", 1, lambda raw: bytes([raw[0] ^ 1]) + raw[1:])
-    triggers = db.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    triggers = db.execute(
+        "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_entry'"
+    ).fetchall()
     for name in TRIGGERS:
         db.execute(f"DROP TRIGGER {name}")
     for statement in statements:
@@ -49,6 +51,7 @@ def tampered(data_dir: Path, *statements: str) -> None:
         db.execute(sql)
     db.commit()
     db.close()
+    (data_dir / "audit.db.seal").unlink(missing_ok=True)
 
 
 def test_an_untouched_trail_is_clean(data_dir: Path, keys: AuditKeys) -> None:
@@ -161,7 +164,9 @@ def test_two_swapped_rows_break_the_chain(data_dir: Path, keys: AuditKeys) -> No
 
 def test_a_chain_computed_anew_is_caught_by_the_key_only(data_dir: Path, keys: AuditKeys) -> None:
     db = sqlite3.connect(data_dir / "audit.db")
-    triggers = db.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    triggers = db.execute(
+        "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_entry'"
+    ).fetchall()
     for name in TRIGGERS:
         db.execute(f"DROP TRIGGER {name}")
     rows = db.execute(
@@ -182,6 +187,7 @@ def test_a_chain_computed_anew_is_caught_by_the_key_only(data_dir: Path, keys: A
         db.execute(sql)
     db.commit()
     db.close()
+    (data_dir / "audit.db.seal").unlink(missing_ok=True)
 
     assert verify(data_dir=data_dir).status == "clean"
     report = verify(data_dir=data_dir, keys=keys)
@@ -311,8 +317,8 @@ async def exported(data_dir: Path, keys: AuditKeys, target: Path) -> None:
     trail = await open_trail(
         data_dir=data_dir, database_url=None, replica="exporter", keys=keys, clock=Clock()
     )
-    lines = [line async for line in export_lines(trail._store, Query())]  # type: ignore[attr-defined]
-    target.write_bytes(b"".join(lines))
+    lines = [line async for line in trail.export()]
+    target.write_bytes(b"".join(lines))  # noqa: ASYNC240
     await trail.close()
 
 
@@ -377,3 +383,61 @@ def test_where_the_trail_is_must_be_said_once(tmp_path: Path) -> None:
         verify()
     with pytest.raises(ValueError, match="exactly one"):
         verify(data_dir=tmp_path, export=tmp_path)
+
+
+# --- single bytes -----------------------------------------------------------------------------
+
+
+def test_any_changed_byte_of_a_closed_file_is_caught(data_dir: Path, keys: AuditKeys) -> None:
+    """Also in the header, and in parts of pages that hold no entry."""
+    path = data_dir / "audit.db"
+    raw = path.read_bytes()
+    source = random.Random(20260302)
+    offsets = [0, 18, 24, 40, 95, len(raw) - 1, *(source.randrange(len(raw)) for _ in range(150))]
+    for at in offsets:
+        changed = bytearray(raw)
+        changed[at] ^= 1 << source.randrange(8)
+        path.write_bytes(changed)
+
+        report = verify(data_dir=data_dir, keys=keys)
+
+        assert report.status == "tampered", at
+        assert report.first_bad is not None
+
+
+def test_any_changed_byte_of_the_log_of_a_killed_trail_is_caught(
+    opener: Opener, tmp_path: Path, keys: AuditKeys
+) -> None:
+    copy = tmp_path / "copy"
+
+    async def story() -> None:
+        async with opener(tmp_path / "data") as trail:
+            for n in range(5):
+                await trail.append(intent(n))
+                await trail.append(outcome(n))
+            shutil.copytree(tmp_path / "data", copy)
+
+    asyncio.run(story())
+    log = copy / "audit.db-wal"
+    raw = log.read_bytes()
+    source = random.Random(20260302)
+    assert verify(data_dir=copy, keys=keys).status == "clean"
+    for at in [0, 9, 20, 40, len(raw) - 1, *(source.randrange(len(raw)) for _ in range(30))]:
+        changed = bytearray(raw)
+        changed[at] ^= 1 << source.randrange(8)
+        log.write_bytes(changed)
+
+        report = verify(data_dir=copy, keys=keys)
+
+        assert report.status == ("tampered" if at < len(raw) - 4120 else "incomplete"), at
+
+
+def test_a_seal_of_somebody_else_is_no_seal(data_dir: Path, keys: AuditKeys) -> None:
+    seal = data_dir / "audit.db.seal"
+    mac, body = seal.read_bytes().split(b" ", 1)
+    seal.write_bytes(mac + b" " + body.replace(b'"bytes":', b'"bytes":1'))
+
+    bad = verify(data_dir=data_dir, keys=keys).first_bad
+
+    assert bad is not None
+    assert bad.problem == "file_changed"

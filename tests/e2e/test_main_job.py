@@ -236,3 +236,35 @@ def test_a_body_above_the_limit_is_413(gateway: Served) -> None:
     response = gateway.client.post("/v1/inferences", content=b" " * 25_000_001, headers=headers)
 
     assert response.status_code == 413
+
+
+def test_the_same_key_gives_the_same_answer_and_no_second_call(gateway: Served) -> None:
+    question, key = sepsis(), {"Idempotency-Key": "order-4711"}
+    first = gateway.ask(question, headers=key)
+    calls = gateway.calls()
+
+    again = gateway.ask(question, headers=key)
+    other = gateway.ask(question | {"deadline_ms": 2999}, headers=key)
+    somebody_else = gateway.ask(question, headers=key, role="hospitalist")
+
+    assert again.content == first.content
+    assert other.status_code == 409
+    assert other.json()["code"] == "idempotency_key_reused"
+    assert somebody_else.json()["id"] != first.json()["id"]
+    assert gateway.calls()["acme-sepsis"] == calls["acme-sepsis"] + 1
+
+
+def test_a_refused_question_may_be_asked_again_with_its_key(gateway: Served) -> None:
+    key = {"Idempotency-Key": "order-4712"}
+
+    assert gateway.ask(sepsis(), headers=key, role="scheduler").status_code == 403
+    assert gateway.ask(sepsis(), headers=key, role="scheduler").status_code == 403
+    assert gateway.ask(sepsis(), headers={"Idempotency-Key": "a b"}).status_code == 422
+
+
+def test_a_parameter_that_is_missing_is_a_problem_document(gateway: Served) -> None:
+    response = gateway.get("/v1/audit/records")
+
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["path"] == "inference"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,41 @@ def test_verify_of_nothing_is_a_clear_error(arguments: list[str]) -> None:
 
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
+
+
+def test_the_record_is_exported_searched_and_verified_offline(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with serving(data) as gateway:
+        receipt = gateway.ask(sepsis()).json()["audit"]
+        checkpoint = wait_for_checkpoint(gateway, receipt)
+
+    exported = careweir("audit", "export", "--format", "ndjson", "--data", str(data))
+    file = tmp_path / "audit.ndjson"
+    file.write_bytes(exported.stdout)
+    verified = careweir("audit", "verify", "--export", str(file), "--keys", str(data / "keys"))
+    found = careweir("audit", "search", "--patient", "Patient/demo-septic", "--type", "intent",
+                     "--data", str(data))  # fmt: skip
+    nobody = careweir("audit", "search", "--patient", "Patient/x", "--data", str(data))
+    table = careweir("audit", "export", "--format", "csv", "--data", str(data))
+    events = careweir("audit", "export", "--format", "ocsf", "--data", str(data))
+
+    assert checkpoint.startswith("careweir")
+    assert verified.returncode == 0, verified.stderr
+    rows = [json.loads(line) for line in found.stdout.splitlines()]
+    assert {row["tool"] for row in rows} == {"acme-sepsis", "beacon-sepsis"}
+    assert all(row["body"]["rule"].startswith("grant ed-physician") for row in rows)
+    assert nobody.stdout == b""
+    assert table.stdout.startswith(b"position,recorded,type")
+    assert json.loads(events.stdout.splitlines()[0])["class_uid"] == 6003
+
+
+def wait_for_checkpoint(gateway: Served, receipt: dict[str, Any]) -> str:
+    """Sealing takes up to a second: ask until the receipt is proved."""
+    where = {"writer": receipt["writer"], "seq": receipt["seq"]}
+    for _ in range(100):
+        proof = gateway.get("/v1/audit/proof", params=where)
+        if proof.status_code == 200:
+            assert gateway.get("/v1/audit/proof", params=where, role="coder").status_code == 403
+            return str(gateway.get("/v1/audit/checkpoint").text)
+        time.sleep(0.05)
+    raise AssertionError("never sealed")

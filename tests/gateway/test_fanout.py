@@ -392,3 +392,26 @@ def test_httpx_errors_never_reach_the_caller_of_the_pool() -> None:
         run(work())
     assert "CANARY" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+def test_a_request_on_a_stale_connection_is_never_sent_again_by_the_library(method: str) -> None:
+    """aiohttp would repeat a GET or PUT by itself: a disclosure without an intent of its own."""
+    seen: list[bytes] = []
+
+    async def once_then_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.read(65536))
+        writer.write(OK)
+        await writer.drain()
+        seen.append(await reader.read(65536))
+        writer.transport.abort()
+
+    async def work() -> None:
+        request = VendorRequest(cast("Any", method), "x", b"{}")
+        async with vendor(once_then_hang_up) as (url, pool):
+            await pool.send(url, request, bytes_max=100)
+            await pool.send(url, request, bytes_max=100)
+
+    with pytest.raises(ConnectionLost):
+        run(work())
+    assert len(seen) == 2

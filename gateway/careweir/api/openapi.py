@@ -19,15 +19,36 @@ _ANSWER = {"schema": {"$ref": "#/components/schemas/Answer"}}
 _BOTH = {"application/json": _ANSWER, "application/fhir+json": {"schema": {"type": "object"}}}
 
 OPEN: dict[str, Any] = {"security": []}
+LIST: dict[str, Any] = {"responses": _AUTH}
 READ: dict[str, Any] = {"responses": {**_AUTH, "404": _refused("No such thing.")}}
-INFERENCE: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Question"}}},
+_QUESTION = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Question"}}},
+}
+PREVIEW: dict[str, Any] = {
+    "requestBody": _QUESTION,
+    "responses": {
+        "200": {"description": "What each tool would receive; nothing was sent."},
+        **_AUTH,
+        "413": _refused("The body is above the limit."),
+        "422": _refused("The question or its chart cannot be used."),
     },
+}
+INFERENCE: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 128},
+            "description": "The same key with the same body gives the same answer once more.",
+        }
+    ],
+    "requestBody": _QUESTION,
     "responses": {
         "200": {"description": "An answer: complete or degraded.", "content": _BOTH},
         **_AUTH,
+        "409": _refused("The Idempotency-Key belongs to another body."),
         "413": _refused("The body is above the limit."),
         "422": _refused("The question or its chart cannot be used."),
         "502": {"description": "No tool gave an answer.", "content": _BOTH},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -36,6 +37,16 @@ async def on_gateway_error(_request: Request, error: Exception) -> Response:
     if error.retry_after_s is not None or error.status == 503:
         response.headers["Retry-After"] = str(error.retry_after_s or 5)
     return response
+
+
+async def on_bad_parameter(_request: Request, error: Exception) -> Response:
+    """A query parameter that is missing or of another type: its name, never its value."""
+    assert isinstance(error, RequestValidationError)
+    places = sorted({".".join(map(str, problem["loc"][1:])) for problem in error.errors()})
+    return problem(
+        422, "question_invalid", "The question cannot be used", "a parameter is missing or wrong",
+        path=", ".join(places),
+    )  # fmt: skip
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:

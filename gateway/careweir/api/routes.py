@@ -10,13 +10,14 @@ from fastapi import APIRouter, Request, Response
 from careweir.access import Actor
 from careweir.api import openapi
 from careweir.api.auth import TokenVerifier
+from careweir.api.idempotency import AnsweredOnce, checked_key
 from careweir.audit import AuditTrail, Query, Stored
 from careweir.capabilities import described
 from careweir.errors import AccessDenied, NotFound
 from careweir.ledger import Ledger
 from careweir.pipeline import Gateway
 from careweir.preview import previewed
-from careweir.question import read_question, rfc3339
+from careweir.question import Answer, read_question, rfc3339
 
 FHIR_JSON = "application/fhir+json"
 READERS = frozenset({"auditor", "privacy-officer"})
@@ -41,6 +42,7 @@ class Services:
         self.trail = trail
         self.ledger = ledger
         self.deadline_ms_default = deadline_ms_default
+        self.once = AnsweredOnce()
 
 
 def _services(request: Request) -> Services:
@@ -60,9 +62,21 @@ def _json(body: Any, *, status: int = 200, media_type: str = "application/json")
 async def infer(request: Request) -> Response:
     """Ask every tool of a capability about one patient; one compared, recorded answer."""
     services, actor = _services(request), _actor(request)
-    question = read_question(await request.body(), deadline_ms_default=services.deadline_ms_default)
+    body = await request.body()
     as_fhir = FHIR_JSON in request.headers.get("accept", "")
-    answer = await services.gateway.answer(question, actor, as_fhir=as_fhir)
+
+    async def work() -> Response:
+        question = read_question(body, deadline_ms_default=services.deadline_ms_default)
+        return _answered(await services.gateway.answer(question, actor, as_fhir=as_fhir))
+
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return await work()
+    caller = (actor.client, actor.subject, checked_key(key), as_fhir)
+    return await services.once.run(caller, body, work)
+
+
+def _answered(answer: Answer) -> Response:
     if answer.fhir is not None:
         response = _json(answer.fhir, status=answer.status, media_type=FHIR_JSON)
     else:
@@ -72,7 +86,7 @@ async def infer(request: Request) -> Response:
     return response
 
 
-@router.get("/v1/capabilities", openapi_extra=openapi.READ)
+@router.get("/v1/capabilities", openapi_extra=openapi.LIST)
 async def capabilities(request: Request) -> Response:
     """The questions that can be asked, and the tools behind each."""
     _actor(request)
@@ -91,7 +105,7 @@ async def capability(request: Request, name: str) -> Response:
     return _json(described(house.capabilities[name], house.tools.values()))
 
 
-@router.get("/v1/tools", openapi_extra=openapi.READ)
+@router.get("/v1/tools", openapi_extra=openapi.LIST)
 async def tools(request: Request) -> Response:
     """The tools in use here."""
     _actor(request)
@@ -109,7 +123,7 @@ async def tool(request: Request, name: str) -> Response:
     return _json(gateway.tool_row(name))
 
 
-@router.post("/v1/disclosures/preview", openapi_extra=openapi.INFERENCE)
+@router.post("/v1/disclosures/preview", openapi_extra=openapi.PREVIEW)
 async def preview(request: Request) -> Response:
     """What each tool would receive for this question; sends nothing."""
     services, actor = _services(request), _actor(request)
@@ -132,7 +146,7 @@ async def disclosure(request: Request, disclosure: str) -> Response:
     return _json(mine[0].entry.body["manifest"])
 
 
-@router.get("/v1/audit/records", openapi_extra=openapi.READ)
+@router.get("/v1/audit/records", openapi_extra=openapi.LIST)
 async def records(request: Request, inference: str) -> Response:
     """Everything on the record about one inference, for auditors."""
     services, actor = _services(request), _actor(request)
@@ -142,6 +156,30 @@ async def records(request: Request, inference: str) -> Response:
     found = [_record(row) async for row in services.trail.read(query)]
     await services.ledger.read(actor, what="inference", found=len(found))
     return _json({"records": found})
+
+
+@router.get("/v1/audit/checkpoint", openapi_extra=openapi.READ)
+async def checkpoint(request: Request) -> Response:
+    """The newest signed head over all entries (C2SP note): keep it outside to hold us to it."""
+    services, actor = _services(request), _actor(request)
+    if actor.role not in READERS:
+        raise AccessDenied("reading the audit trail needs the role auditor or privacy-officer")
+    note = await services.trail.checkpoint()
+    if note is None:
+        raise NotFound("nothing is sealed yet")
+    return Response(note, media_type="text/plain")
+
+
+@router.get("/v1/audit/proof", openapi_extra=openapi.READ)
+async def proof(request: Request, writer: str, seq: int) -> Response:
+    """That the entry of a receipt stands in the tree of a signed checkpoint (RFC 6962)."""
+    services, actor = _services(request), _actor(request)
+    if actor.role not in READERS:
+        raise AccessDenied("reading the audit trail needs the role auditor or privacy-officer")
+    found = await services.trail.proof(writer, seq)
+    if found is None:
+        raise NotFound("no such entry, or not sealed yet")
+    return _json(found._asdict())
 
 
 def _record(row: Stored) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
     {"careweir_audit": 1}
     {"writer": W, "seq": N, "prev_hash": hex, "hash": hex, "mac": hex, "body": {…}}
+    {"seal": {"start": N, "size": N, "ranges": "…", "note": "…"}}
     {"entries": N}
 
 The body stands in its line byte for byte as it is stored, so that its hash can be computed from
@@ -13,20 +14,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import orjson
 
 from careweir.audit.entry import Encoded, Query, Row, encoded_from_body
 from careweir.audit.report import Findings, Problem
-from careweir.audit.store import Store
+from careweir.audit.store import Seal, Store
 from careweir.audit.walk import RawRow, Walk
 
 EXPORT_VERSION = 1
 BATCH_LINES = 1_000
 LINE_BYTES_MAX = 16 * 1024 * 1024
 _BODY = b',"body":'
+_SEAL = b'{"seal":'
 _PLACE = ("writer", "seq", "prev_hash", "hash", "mac")
 FIRST_LINE = orjson.dumps({"careweir_audit": EXPORT_VERSION})
 
@@ -56,12 +58,12 @@ def last_line(entries: int) -> bytes:
     return orjson.dumps({"entries": entries})
 
 
-async def export_lines(
-    store: Store, query: Query, *, page_rows: int = 1_000
-) -> AsyncIterator[bytes]:
+async def export_lines(store: Store, *, page_rows: int = 1_000) -> AsyncIterator[bytes]:
     """A whole export, line by line, at the memory of one page."""
     yield FIRST_LINE + b"\n"
-    entries, after = 0, query.after
+    for seal in await store.seals():
+        yield orjson.dumps({"seal": seal._asdict()}) + b"\n"
+    entries, after = 0, None
     while True:
         page = await store.page(Query(after=after), page_rows)
         for _, row in page:
@@ -85,7 +87,7 @@ def row_of(line: bytes) -> Row:
     try:
         encoded = encoded_from_body(body)
     except ValueError:
-        encoded = Encoded(body, *[None] * 6, recorded="", tool=None, type="")
+        encoded = Encoded(body, None, None, None, None, None, None, "", None, "")
     prev_hash, digest, mac = (binascii.unhexlify(value) for value in hashes)
     return Row(writer, seq, prev_hash, digest, mac, *encoded)
 
@@ -103,6 +105,7 @@ class ExportSource:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.total: int | None = None
+        self.seals: Sequence[Seal] = ()
 
     def alive(self, writer: str) -> bool:
         return False
@@ -117,9 +120,14 @@ class ExportSource:
     def _feed(self, lines: Iterator[bytes], walk: Walk, findings: Findings) -> Iterator[None]:
         if not _known(next(lines, b""), findings):
             return
+        seals: list[Seal] = []
+        self.seals = seals
         rows: list[Row] = []
         for line in lines:
             try:
+                if line.startswith(_SEAL):
+                    seals.append(Seal(**orjson.loads(line)["seal"]))
+                    continue
                 rows.append(row_of(line.rstrip(b"\n")))
             except (ValueError, TypeError, KeyError, AttributeError):
                 _take(walk, rows)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
 from careweir.audit.keys import AuditKeys
+from careweir.audit.note import Signer
+from careweir.audit.postgres import PostgresStore
+from careweir.audit.seal import ORIGIN, Sealer
 from careweir.audit.spool import Spool
 from careweir.audit.sqlite import SqliteStore
 from careweir.audit.store import Store
 from careweir.audit.trail import AuditTrail, Trail
+from careweir.audit.witness import Witness
 from careweir.errors import ConfigInvalid
 
 _REPLICA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -25,12 +29,14 @@ async def open_trail(
     replica: str,
     keys: AuditKeys,
     clock: Callable[[], datetime],
+    witnesses: Sequence[Witness] = (),
 ) -> AuditTrail:
     """A trail that writes, with a writer of its own: the replica and this boot.
 
     Args:
         data_dir: holds the SQLite file, unless ``database_url`` is given, and the spool.
         database_url: a PostgreSQL URL.
+        witnesses: who else keeps the checkpoints.
         clock: the time of an entry, with its zone.
 
     Raises:
@@ -40,12 +46,16 @@ async def open_trail(
     if not _REPLICA.fullmatch(replica):
         raise ConfigInvalid("a replica's name is 1 to 64 letters, digits, '.', '_' or '-'")
     writer = f"{replica}.{uuid4().hex[:16]}"
-    trail = Trail(_store(data_dir, database_url), Spool(data_dir, keys.mac), keys, clock, writer)
+    store = _store(data_dir, database_url, keys)
+    sealer = Sealer(store, Signer(ORIGIN, keys.signing), witnesses) if keys.signing else None
+    trail = Trail(store, Spool(data_dir, keys.mac), keys, clock, writer, sealer)
     await trail.start()
     return trail
 
 
-def _store(data_dir: Path | None, database_url: str | None) -> Store:
+def _store(data_dir: Path | None, database_url: str | None, keys: AuditKeys) -> Store:
+    if database_url is not None:
+        return PostgresStore(database_url)
     if data_dir is None:
         raise ConfigInvalid("the audit trail needs a data directory or a database URL")
-    return SqliteStore(data_dir)
+    return SqliteStore(data_dir, keys.mac)

@@ -17,16 +17,26 @@ PROBLEMS: dict[str, str] = {
     "column_mismatch": "a searchable column disagrees with the recorded entry",
     "index_mismatch": "an index disagrees with the entries: a search would lie",
     "missing_tail": "the end of a chain, or all of it, is gone: a later writer knew of more",
+    "file_changed": "bytes of a closed database file that belong to no entry were changed",
+    "checkpoint_mismatch": "the entries are not those that a signed checkpoint covers",
     "unreadable": "a part of the file cannot be read",
     "schema_changed": "the tables, indexes or triggers are not those that careweir made",
     "schema_unknown": "a schema that this careweir does not know",
     "intent_without_outcome": "a disclosure whose outcome was never recorded",
     "spool_waiting": "entries wait in the spool that are not on the record yet",
+    "torn_log": "the write-ahead log ends in a frame that was not written in full",
     "export_cut": "the export ends before its last line",
     "no_trail": "there is no audit trail here",
 }
 INCOMPLETE = frozenset(
-    {"schema_unknown", "intent_without_outcome", "spool_waiting", "export_cut", "no_trail"}
+    {
+        "schema_unknown",
+        "intent_without_outcome",
+        "spool_waiting",
+        "torn_log",
+        "export_cut",
+        "no_trail",
+    }
 )
 EXIT_CODES: Mapping[Status, int] = {"clean": 0, "tampered": 1, "incomplete": 2}
 PROBLEMS_KEPT_MAX = 200
@@ -70,6 +80,7 @@ class Report:
     problems: tuple[Problem, ...]
     problem_count: int
     open_intents: int
+    sealed: int
     mac_checked: bool
     heads: tuple[WriterHead, ...]
     notes: tuple[str, ...]

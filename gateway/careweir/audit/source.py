@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Protocol
 
 from careweir.audit.entry import COLUMNS, Row
+from careweir.audit.filecheck import file_damage, wal_damage
 from careweir.audit.report import Findings, Problem
 from careweir.audit.spool import SPOOL_FILE
-from careweir.audit.sqlite import DATABASE_FILE, ROW_SQL, SCHEMA, WRITERS_DIR, is_alive
-from careweir.audit.store import SCHEMA_VERSION
+from careweir.audit.sqlite import (
+    DATABASE_FILE,
+    ROW_SQL,
+    SCHEMA,
+    SEALS,
+    WRITERS_DIR,
+    is_alive,
+    is_any_alive,
+)
+from careweir.audit.store import SCHEMA_VERSION, Seal
 from careweir.audit.walk import RawRow, Walk
 
 BATCH_ROWS = 1_000
@@ -40,6 +49,7 @@ class Source(Protocol):
 
     contiguous: bool
     total: int | None
+    seals: Sequence[Seal]  # known from the first step of ``feed`` on
 
     def feed(self, walk: Walk, findings: Findings) -> Iterator[None]:
         """Give ``walk`` all rows, a batch a step, and tell it what cannot be read."""
@@ -55,11 +65,14 @@ class SqliteSource:
 
     contiguous = True
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, mac_key: bytes | None) -> None:
+        self._mac_key = mac_key
         self._path = data_dir / DATABASE_FILE
+        self._log = self._path.with_name(self._path.name + "-wal")
         self._spool = data_dir / SPOOL_FILE
         self._writers = data_dir / WRITERS_DIR
         self.total: int | None = None
+        self.seals: Sequence[Seal] = ()
 
     def alive(self, writer: str) -> bool:
         return is_alive(self._writers, writer)
@@ -70,26 +83,46 @@ class SqliteSource:
             return
         if self._spool.is_file() and self._spool.stat().st_size:
             findings.add(Problem("spool_waiting"))
+        self._check_log(findings)
         try:
             with closing(self._open()) as db:
                 yield from self._checked(db, walk, findings)
         except DAMAGE as error:
             findings.add(Problem("unreadable", detail=_words(error)))
+        if not self._log_holds_rows():
+            damage = file_damage(self._path, self._mac_key)
+            if damage is not None:
+                findings.add(Problem("file_changed", detail=damage))
 
     def _checked(self, db: sqlite3.Connection, walk: Walk, findings: Findings) -> Iterator[None]:
         if not _schema_known(db, findings):
             return
         (self.total,) = db.execute("SELECT max(position) FROM audit_entry").fetchone()
+        self.seals = [Seal(*row) for row in db.execute(SEALS)]
         with ThreadPoolExecutor(1, thread_name_prefix="audit-check") as side:
             structure = side.submit(self._structure)
             yield from self._rows(db, walk)
             _report_structure(db, structure, findings)
 
+    def _check_log(self, findings: Findings) -> None:
+        """Only of a trail at rest: in one that runs, frames come and go while one looks."""
+        if not self._log_holds_rows() or is_any_alive(self._writers):
+            return
+        damage = wal_damage(self._log)
+        if damage is not None:
+            certain, where = damage
+            findings.add(Problem("unreadable" if certain else "torn_log", detail=where))
+
+    def _log_holds_rows(self) -> bool:
+        try:
+            return self._log.stat().st_size > 0
+        except OSError:
+            return False
+
     def _open(self) -> sqlite3.Connection:
         """Read-only. Without a write-ahead log nobody writes, and nothing at all is touched."""
-        wal = self._path.with_name(self._path.name + "-wal")
-        quiet = not wal.exists() or not wal.stat().st_size
-        uri = f"{self._path.resolve().as_uri()}?{'immutable=1' if quiet else 'mode=ro'}"
+        mode = "mode=ro" if self._log_holds_rows() else "immutable=1"
+        uri = f"{self._path.resolve().as_uri()}?{mode}"
         db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA cell_size_check = ON")
@@ -103,16 +136,19 @@ class SqliteSource:
                 cursor = db.execute(_FAST, (after,))
                 while rows := cursor.fetchmany(BATCH_ROWS):
                     walk.take(rows, full)
-                    after = rows[-1][0]
+                    after = max(after, rows[-1][0])  # damage may turn the order round
                     yield
                 return
             except DAMAGE:
                 rows, reason = _one_by_one(db, after)
                 walk.take(rows, full)
                 yield
-                after = rows[-1][0] if rows else after
-                if reason is None:
+                if reason is None and rows and rows[-1][0] > after:
+                    after = rows[-1][0]
                     continue
+                if reason is None:
+                    return
+                after = max(after, rows[-1][0]) if rows else after + 1
                 walk.unreadable(f"position {after + 1}: {reason}")
                 following = _next_readable(db, after)
                 if following is None:
@@ -144,7 +180,7 @@ def _schema_known(db: sqlite3.Connection, findings: Findings) -> bool:
         if found.get(name) != SCHEMA.get(name):
             shown = name if name in SCHEMA else "an object that careweir did not make"
             findings.add(Problem("schema_changed", detail=shown))
-    return "audit_entry" in found
+    return "audit_entry" in found and "audit_seal" in found
 
 
 def _one_by_one(db: sqlite3.Connection, after: int) -> tuple[list[RawRow], str | None]:
@@ -166,12 +202,15 @@ def _one_by_one(db: sqlite3.Connection, after: int) -> tuple[list[RawRow], str |
     return rows, None
 
 
-def _full(db: sqlite3.Connection, raw: RawRow) -> Row:
-    """All columns of a row that was just read."""
+def _full(db: sqlite3.Connection, raw: RawRow) -> Row | None:
+    """All columns of a row that was just read; None if it cannot be found again."""
     db.text_factory = _lenient
     try:
         found = db.execute(f"SELECT {ROW_SQL} FROM audit_entry WHERE position = ?", raw[:1])  # noqa: S608
-        return Row(*found.fetchone())
+        row = found.fetchone()
+        return Row(*row) if row else None
+    except DAMAGE:
+        return None
     finally:
         db.text_factory = str
 
@@ -181,7 +220,7 @@ def _next_readable(db: sqlite3.Connection, after: int) -> int | None:
     while step <= _SKIP_MAX:
         try:
             row = db.execute(_SLOW + " LIMIT 1", (after + step - 1,)).fetchone()
-            return row[0] if row else None
+            return row[0] if row and row[0] > after else None
         except DAMAGE:
             step *= 2
     return None

@@ -6,13 +6,15 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from careweir.audit.entry import COLUMNS, Encoded, Query, Row, timestamp
-from careweir.audit.store import SCHEMA_VERSION, Head
+from careweir.audit.filecheck import seal_file, seal_path
+from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Head, Seal
 from careweir.errors import AuditUnavailable, ConfigInvalid
 
 DATABASE_FILE = "audit.db"
@@ -20,6 +22,8 @@ WRITERS_DIR = "audit-writers"
 APPLICATION_ID = 0x63727772  # "crwr"
 BUSY_MS = 5_000
 
+SEALER_LOCK = "sealer"
+SEALS = "SELECT start, size, ranges, note FROM audit_seal ORDER BY start"
 _T = TypeVar("_T")
 _ROW_COLUMNS = ("writer", "seq", "prev_hash", "hash", "mac", "body", *COLUMNS)
 ROW_SQL = ", ".join(_ROW_COLUMNS)
@@ -46,6 +50,12 @@ SCHEMA: dict[str, str] = {
   tool TEXT,
   type TEXT NOT NULL
 )""",
+    "audit_seal": """CREATE TABLE audit_seal (
+  start INTEGER PRIMARY KEY,
+  size INTEGER NOT NULL,
+  ranges TEXT NOT NULL,
+  note TEXT NOT NULL
+)""",
     "audit_place": "CREATE UNIQUE INDEX audit_place ON audit_entry (writer, seq)",
     "audit_recorded": "CREATE INDEX audit_recorded ON audit_entry (recorded)",
     "audit_type": "CREATE INDEX audit_type ON audit_entry (type)",
@@ -56,13 +66,17 @@ SCHEMA: dict[str, str] = {
         f" WHERE {name} IS NOT NULL"
         for name in ("inference", "patient_key", "actor", "tool")
     },
+    "audit_seal_no_update": "CREATE TRIGGER audit_seal_no_update BEFORE UPDATE ON audit_seal"
+    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
+    "audit_seal_no_delete": "CREATE TRIGGER audit_seal_no_delete BEFORE DELETE ON audit_seal"
+    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
     "audit_no_update": "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit_entry"
     f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
     "audit_no_delete": "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_entry"
     f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
     "audit_no_replace": "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit_entry"  # noqa: S608
-    " WHEN EXISTS (SELECT 1 FROM audit_entry WHERE position = NEW.position"
-    " OR (writer = NEW.writer AND seq = NEW.seq))"
+    " WHEN NEW.position >= 0 OR EXISTS"  # -1 where SQLite is to choose; only REPLACE names one
+    " (SELECT 1 FROM audit_entry WHERE writer = NEW.writer AND seq = NEW.seq)"
     f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
 }
 
@@ -70,7 +84,8 @@ SCHEMA: dict[str, str] = {
 class SqliteStore:
     """Keeps ``Store`` over ``data_dir/audit.db``."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, mac_key: bytes) -> None:
+        self._mac_key = mac_key
         self._path = data_dir / DATABASE_FILE
         self._writers = data_dir / WRITERS_DIR
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="audit-write")
@@ -78,6 +93,7 @@ class SqliteStore:
         self._db: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._leading: int | None = None
         self._life: tuple[Path, int] | None = None
 
     async def start(self, writer: str) -> None:
@@ -104,6 +120,21 @@ class SqliteStore:
     async def page(self, query: Query, size: int) -> list[tuple[int, Row]]:
         return await self._call(self._reading, lambda: self._page(query, size))
 
+    async def lead(self) -> bool:
+        return await self._write(self._lead)
+
+    async def unsealed(self, sealed: Mapping[str, int]) -> list[Head]:
+        return await self._write(lambda: self._unsealed(sealed))
+
+    async def hashes(self, writer: str, first: int, last: int) -> list[Head]:
+        return await self._write(lambda: self._hashes(writer, first, last))
+
+    async def seals(self) -> list[Seal]:
+        return await self._write(lambda: [Seal(*row) for row in self._connection().execute(SEALS)])
+
+    async def add_seal(self, seal: Seal) -> bool:
+        return await self._write(lambda: self._add_seal(seal))
+
     async def alive(self) -> bool:
         try:
             return self._identity() == self._file
@@ -129,6 +160,7 @@ class SqliteStore:
     def _start(self, writer: str) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._writers.mkdir(mode=0o700, exist_ok=True)
+        seal_path(self._path).unlink(missing_ok=True)
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         _migrate(self._connection())
         self._life = _show_life(self._writers, writer)
@@ -191,6 +223,42 @@ class SqliteStore:
         )
         return [Row(*row) for row in rows]
 
+    def _lead(self) -> bool:
+        if self._leading is None:
+            path = self._writers / SEALER_LOCK
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            self._leading = descriptor
+        return True
+
+    def _unsealed(self, sealed: Mapping[str, int]) -> list[Head]:
+        found: list[Head] = []
+        for head in self._heads():
+            done = sealed.get(head.writer, 0)
+            last = min(head.seq, done + SEAL_ROWS_MAX - len(found))
+            if last > done:
+                found += self._hashes(head.writer, done + 1, last)
+        return found
+
+    def _hashes(self, writer: str, first: int, last: int) -> list[Head]:
+        rows = self._connection().execute(
+            "SELECT writer, seq, hash FROM audit_entry WHERE writer = ?"
+            " AND seq BETWEEN ? AND ? ORDER BY seq",
+            (writer, first, last),
+        )
+        return [Head(*row) for row in rows]
+
+    def _add_seal(self, seal: Seal) -> bool:
+        try:
+            self._connection().execute("INSERT INTO audit_seal VALUES (?, ?, ?, ?)", seal)
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
     def _holds(self, entry: Encoded) -> bool:
         found = self._connection().execute(
             "SELECT 1 FROM audit_entry WHERE recorded = ? AND body = ?",
@@ -211,9 +279,15 @@ class SqliteStore:
         return [(position, Row(*row)) for position, *row in rows]
 
     def _close(self) -> None:
-        try:
+        with suppress(sqlite3.Error, OSError):
+            at_rest = self._db is not None and self._identity() == self._file
             self._drop()
-        finally:
+            if at_rest and not is_any_alive(self._writers, but=self._life):
+                seal_file(self._path, self._mac_key)
+        if self._leading is not None:
+            os.close(self._leading)
+            self._leading = None
+        with suppress(OSError):
             if self._life is not None:
                 path, descriptor = self._life
                 path.unlink(missing_ok=True)
@@ -285,6 +359,13 @@ def is_alive(directory: Path, writer: str) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def is_any_alive(directory: Path, *, but: tuple[Path, int] | None = None) -> bool:
+    """Does any writer run, ``but`` this one?"""
+    own = but[0].stem if but else None
+    writers = {path.stem for path in directory.glob("*.lock")} - {own}
+    return any(is_alive(directory, writer) for writer in writers)
 
 
 def _reason(error: Exception) -> str:

@@ -6,12 +6,13 @@ A store moves rows; it knows nothing of hashes, keys or what an entry means. Eve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from careweir.audit.entry import Encoded, Query, Row
 
 SCHEMA_VERSION = 1
+SEAL_ROWS_MAX = 50_000
 
 
 class Head(NamedTuple):
@@ -20,6 +21,15 @@ class Head(NamedTuple):
     writer: str
     seq: int
     hash: bytes
+
+
+class Seal(NamedTuple):
+    """One step of the tree: from ``start`` leaves to ``size``, what it added, and its note."""
+
+    start: int
+    size: int
+    ranges: str
+    note: str
 
 
 class Store(Protocol):
@@ -58,6 +68,26 @@ class Store(Protocol):
 
     async def page(self, query: Query, size: int) -> list[tuple[int, Row]]:
         """At most ``size`` rows with their positions, in the query's order, past its ``after``."""
+        ...
+
+    async def lead(self) -> bool:
+        """Is this process the one that seals? Takes the lead where nobody has it."""
+        ...
+
+    async def unsealed(self, sealed: Mapping[str, int]) -> list[Head]:
+        """Entries past what is sealed of each writer, by writer and seq, at most a batch."""
+        ...
+
+    async def hashes(self, writer: str, first: int, last: int) -> list[Head]:
+        """The hashes of a run of one chain, in order."""
+        ...
+
+    async def seals(self) -> list[Seal]:
+        """Every seal, in order."""
+        ...
+
+    async def add_seal(self, seal: Seal) -> bool:
+        """Make a seal durable. False if there is another that starts where this one does."""
         ...
 
     async def alive(self) -> bool:

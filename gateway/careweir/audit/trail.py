@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from careweir.audit.chain import Chain
 from careweir.audit.entry import (
@@ -32,7 +32,9 @@ from careweir.audit.entry import (
     stored,
     timestamp,
 )
+from careweir.audit.export import export_lines
 from careweir.audit.keys import AuditKeys
+from careweir.audit.seal import Proof, Sealer, prove
 from careweir.audit.spool import Spool
 from careweir.audit.store import Head, Store
 from careweir.errors import AuditUnavailable
@@ -69,6 +71,18 @@ class AuditTrail(Protocol):
         """The entries that match, oldest first unless asked otherwise, page by page."""
         ...
 
+    async def checkpoint(self) -> str | None:
+        """The last signed checkpoint (a C2SP note); None if nothing is sealed yet."""
+        ...
+
+    async def proof(self, writer: str, seq: int) -> Proof | None:
+        """That an entry stands under the last checkpoint; None if it is not sealed yet."""
+        ...
+
+    def export(self) -> AsyncIterator[bytes]:
+        """The whole trail as NDJSON lines that ``verify(export=...)`` reads."""
+        ...
+
     async def close(self) -> None:
         """Write all that waits and an entry ``close``, then let go of the database."""
         ...
@@ -89,7 +103,9 @@ class Trail:
         keys: AuditKeys,
         clock: Callable[[], datetime],
         writer: str,
+        sealer: Sealer | None = None,
     ) -> None:
+        self._sealer = sealer
         self.writer = writer
         self._store = store
         self._spool = spool
@@ -118,6 +134,8 @@ class Trail:
         self._chain.advance(rows)
         self._spool.clear()
         self._committer = asyncio.create_task(self._run(), name="audit committer")
+        if self._sealer is not None:
+            self._sealer.start()
 
     def submit(self, entry: Entry) -> asyncio.Future[Receipt]:
         limit = WAITING_INTENTS_MAX if entry.type == "intent" else WAITING_MAX
@@ -157,6 +175,17 @@ class Trail:
             query = replace(query, after=page[-1][0])
             left = None if left is None else left - size
 
+    async def checkpoint(self) -> str | None:
+        seals = await self._store.seals()
+        return seals[-1].note if seals else None
+
+    async def proof(self, writer: str, seq: int) -> Proof | None:
+        return await prove(self._store, writer, seq)
+
+    async def export(self) -> AsyncIterator[bytes]:
+        async for line in export_lines(self._store):
+            yield line
+
     async def close(self) -> None:
         if self._closing or self._committer is None:
             return
@@ -165,6 +194,8 @@ class Trail:
         self._wake.set()
         await self._committer
         assert last.done()
+        if self._sealer is not None:
+            await self._sealer.stop()
         await self._store.close()
 
     # --- the committer ------------------------------------------------------------------------
@@ -318,8 +349,7 @@ class Trail:
 
 def predecessors_of(opening: Entry) -> list[tuple[str, int, str]]:
     """Writer, seq and hash (hex) of each head that an ``open`` entry names."""
-    named = opening.body.get("predecessors")
-    assert isinstance(named, list)
+    named: Any = opening.body.get("predecessors")
     return [(head["writer"], head["seq"], head["hash"]) for head in named]
 
 

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from careweir.audit.export import ExportSource
 from careweir.audit.keys import AuditKeys
+from careweir.audit.note import Signer, VerifierKey, open_note
+from careweir.audit.postgres_source import PostgresSource
 from careweir.audit.report import Findings, Problem, Report, WriterHead
+from careweir.audit.seal import ORIGIN, SealCheck
 from careweir.audit.source import Source, SqliteSource
 from careweir.audit.walk import Walk
+from careweir.audit.witness import witnessed
 
 Progress = Callable[[int, int | None], None]
 _INTENTS_NAMED_MAX = 20
@@ -23,30 +27,50 @@ def verify(
     export: Path | None = None,
     keys: AuditKeys | None = None,
     progress: Progress | None = None,
+    witness: Path | None = None,
+    checkpoint_key: VerifierKey | None = None,
 ) -> Report:
     """Check a trail from its first entry to its last; reads only, and never raises on damage.
 
     Args:
         data_dir, database_url, export: exactly one says where the trail is.
         keys: without them the row MACs are not checked, and the report says so.
+        witness: a file of ``FileWitness``, kept where the database's owner cannot write.
+        checkpoint_key: the public key of the checkpoints, where ``keys`` does not hold it.
         progress: called with the entries checked so far and the total where it is known.
     """
-    return verify_source(_source(data_dir, database_url, export), keys=keys, progress=progress)
+    source = _source(data_dir, database_url, export, keys)
+    if checkpoint_key is None and keys is not None and keys.signing is not None:
+        checkpoint_key = Signer(ORIGIN, keys.signing).key
+    return verify_source(source, keys=keys, key=checkpoint_key, witness=witness, progress=progress)
 
 
 def verify_source(
-    source: Source, *, keys: AuditKeys | None, progress: Progress | None = None
+    source: Source,
+    *,
+    keys: AuditKeys | None,
+    key: VerifierKey | None = None,
+    witness: Path | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Check whatever a source reads."""
     started = time.perf_counter()
     findings = Findings()
     walk = Walk(keys.mac if keys else None, findings, contiguous=source.contiguous)
+    seals: SealCheck | None = None
     for _ in source.feed(walk, findings):
+        seals = seals or SealCheck(source.seals, key)
+        seals.advance(walk.fresh())
         if progress:
             progress(walk.entries, source.total)
     alive = {writer for writer in walk.chains if source.alive(writer)}
     if not walk.entries and not findings.count:
         findings.add(Problem("no_trail", detail="not one entry"))
+    seals = seals or SealCheck(source.seals, key)
+    seals.advance(walk.fresh())
+    _report_seals(seals, findings)
+    if witness is not None:
+        _report_witness(witness, key, seals, findings)
     open_intents = _report_open_intents(walk, alive, findings)
     return Report(
         status=findings.status(),
@@ -55,6 +79,7 @@ def verify_source(
         problems=tuple(findings.kept),
         problem_count=findings.count,
         open_intents=open_intents,
+        sealed=seals.size,
         mac_checked=keys is not None,
         heads=tuple(
             WriterHead(c.writer, c.seq, c.hash.hex(), c.closed, c.writer in alive)
@@ -65,13 +90,45 @@ def verify_source(
     )
 
 
-def _source(data_dir: Path | None, database_url: str | None, export: Path | None) -> Source:
+def _source(
+    data_dir: Path | None, database_url: str | None, export: Path | None, keys: AuditKeys | None
+) -> Source:
     if [data_dir, database_url, export].count(None) != 2:
         raise ValueError("exactly one of data_dir, database_url and export")
     if export is not None:
         return ExportSource(export)
+    if database_url is not None:
+        return PostgresSource(database_url)
     assert data_dir is not None
-    return SqliteSource(data_dir)
+    return SqliteSource(data_dir, keys.mac if keys else None)
+
+
+def _report_seals(seals: SealCheck, findings: Findings) -> None:
+    for detail in seals.bad:
+        findings.add(Problem("checkpoint_mismatch", detail=detail))
+    lost = seals.unfilled()
+    if lost is not None:
+        detail = f"sealed up to {lost.last}"
+        findings.add(Problem("missing_tail", lost.writer, lost.first, detail))
+
+
+def _report_witness(
+    path: Path, key: VerifierKey | None, seals: SealCheck, findings: Findings
+) -> None:
+    """What a witness saw must still be so: as many entries, and the same ones."""
+    try:
+        notes = witnessed(path)
+        seen = [open_note(note, [key]) for note in notes] if key is not None else []
+    except (OSError, ValueError):
+        findings.add(Problem("checkpoint_mismatch", detail="the witness's file does not hold"))
+        return
+    for checkpoint in seen:
+        if checkpoint.size > seals.size:
+            detail = f"a witness saw {checkpoint.size} entries, {seals.size} are sealed here"
+            findings.add(Problem("missing_tail", detail=detail))
+        elif seals.roots.get(checkpoint.size) != checkpoint.root:
+            detail = f"not the {checkpoint.size} entries that a witness saw"
+            findings.add(Problem("checkpoint_mismatch", detail=detail))
 
 
 def _report_open_intents(walk: Walk, alive: set[str], findings: Findings) -> int:

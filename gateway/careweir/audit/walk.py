@@ -10,7 +10,7 @@ fit is handed to ``_examine``, which finds out what was changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeAlias
 
@@ -23,7 +23,7 @@ from careweir.audit.report import Findings, Problem
 # position, writer, seq, prev_hash, hash, mac, body, recorded, disclosure, type, agrees. After
 # tampering any of them may be of any type, so nothing is promised about them.
 RawRow: TypeAlias = tuple[Any, ...]
-Full: TypeAlias = Callable[[RawRow], Row]
+Full: TypeAlias = Callable[[RawRow], Row | None]
 
 
 @dataclass(slots=True)
@@ -34,6 +34,7 @@ class _Chain:
     hash: bytes = GENESIS
     closed: bool = False
     recorded: str = ""
+    fresh: list[bytes] = field(default_factory=list)  # hashes that ``SealCheck`` has not seen
     doubt: tuple[int, bytes] | None = None  # a problem's index, and the hash if the body is right
 
 
@@ -75,10 +76,11 @@ class Walk:
                 sound = False
             if sound:
                 chain.seq, chain.hash = seq, digest
-            elif not self._examine(chain, position, full(row)):
+            elif not self._doubtful(chain, row, full):
                 self._position = position
                 continue
             self._position = position
+            chain.fresh.append(chain.hash)
             if recorded < chain.recorded:
                 self.clock_went_back += 1
             chain.recorded = recorded
@@ -90,6 +92,13 @@ class Walk:
                 self._turn(chain, type_, body)
         self._last = chain
         self.entries += len(rows)
+
+    def fresh(self) -> dict[str, list[bytes]]:
+        """The hashes that came since the last time, by writer."""
+        came = {chain.writer: chain.fresh for chain in self.chains.values() if chain.fresh}
+        for writer in came:
+            self.chains[writer].fresh = []
+        return came
 
     def unreadable(self, detail: str) -> None:
         """The source could not read what comes next."""
@@ -105,6 +114,17 @@ class Walk:
             prefix = writer_prefix(name.encode(errors="replace").decode()[:200])
             self.chains[name] = _Chain(name, prefix)
         return self.chains[name]
+
+    def _doubtful(self, chain: _Chain, raw: RawRow, full: Full) -> bool:
+        """Look closer at a row; False if there is nothing in it to go on with."""
+        row = full(raw)
+        if row is None:
+            self._add("unreadable", chain, chain.seq + 1, "found once and not again")
+            return False
+        if tuple(row[:6]) != raw[1:7]:
+            self._add("unreadable", chain, chain.seq + 1, "two entries claim one position")
+            return False
+        return self._examine(chain, raw[0], row)
 
     def _examine(self, chain: _Chain, position: int, row: Row) -> bool:
         """Name what is wrong with a row and move the chain past it. False if it is no row."""

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from careweir.audit import AuditKeys, Report
+from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Report, open_trail
 from careweir.audit import verify as verify_trail
-from careweir.cli.out import Refused, emit, say
-from careweir.settings import load_settings
+from careweir.audit.formats import csv_lines, ocsf_lines
+from careweir.cli.out import Refused, as_moment, emit, say
+from careweir.settings import Settings, load_settings
 
 app = typer.Typer(
     no_args_is_help=True, help="The audit trail: who sent what about whom, and proof."
 )
 PROGRESS_EVERY = 250_000
+_SHOWN = ("type", "outcome", "actor", "client", "tool", "inference", "disclosure", "patient_key")
 
 
 @app.command()
@@ -26,6 +35,9 @@ def verify(
         Path | None, typer.Option("--export", help="An exported NDJSON file.")
     ] = None,
     keys: Annotated[Path | None, typer.Option("--keys", help="Folder of the keys.")] = None,
+    witness: Annotated[
+        Path | None, typer.Option("--witness", help="A witness's file of checkpoints.")
+    ] = None,
 ) -> None:
     """Check that the record was not altered. Exit 0 clean, 1 tampered, 2 incomplete.
 
@@ -42,10 +54,123 @@ def verify(
         export=export,
         keys=AuditKeys.load(folder),
         progress=_progress,
+        witness=witness,
     )
     emit(report.as_dict())
     say(verdict(report))
     raise typer.Exit(report.exit_code)
+
+
+class Format(StrEnum):
+    """What ``audit export`` writes."""
+
+    ndjson = "ndjson"
+    csv = "csv"
+    ocsf = "ocsf"
+
+
+@app.command()
+def export(
+    form: Annotated[Format, typer.Option("--format", help="Only ndjson can be verified.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the SQLite.")] = None,
+    database_url: Annotated[str | None, typer.Option("--database-url", help="PostgreSQL.")] = None,
+) -> None:
+    """Write the whole record to stdout, a line an entry. The export is itself on the record.
+
+    Example: careweir audit export --format ndjson --data ./careweir-data > audit.ndjson
+    """
+    asyncio.run(_export(load_settings(data=data, database_url=database_url), form))
+
+
+@app.command()
+def search(
+    inference: Annotated[str | None, typer.Option(help="Of one inference.")] = None,
+    patient: Annotated[str | None, typer.Option(help="About one patient: Patient/123.")] = None,
+    actor: Annotated[str | None, typer.Option(help="By one person or engine.")] = None,
+    tool: Annotated[str | None, typer.Option(help="About one tool.")] = None,
+    kind: Annotated[str | None, typer.Option("--type", help="intent, outcome, refusal …")] = None,
+    since: Annotated[str | None, typer.Option(help="From this moment on (RFC 3339).")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most.")] = 100,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the SQLite.")] = None,
+    database_url: Annotated[str | None, typer.Option("--database-url", help="PostgreSQL.")] = None,
+) -> None:
+    """Entries of the record, newest first, as JSON Lines. The search is itself on the record.
+
+    Example: careweir audit search --patient Patient/123 --type intent
+    """
+    settings = load_settings(data=data, database_url=database_url)
+    keys = _keys(settings)
+    query = Query(
+        inference=inference,
+        patient_key=keys.patient_key(patient) if patient else None,
+        actor=actor,
+        tool=tool,
+        type=kind,
+        since=as_moment(since),
+        until=as_moment(until),
+        limit=limit,
+        newest_first=True,
+    )
+    asyncio.run(_search(settings, keys, query))
+
+
+async def _export(settings: Settings, form: Format) -> None:
+    async with _reading(settings, _keys(settings), what=f"export {form.value}") as trail:
+        lines = {
+            Format.ndjson: lambda: trail.export(),
+            Format.csv: lambda: csv_lines(trail.read(Query())),
+            Format.ocsf: lambda: ocsf_lines(trail.read(Query()), product="careweir"),
+        }[form]()
+        written = 0
+        async for line in lines:
+            sys.stdout.buffer.write(line)
+            written += 1
+            _progress(written, None)
+    say(f"wrote {written} lines")
+
+
+async def _search(settings: Settings, keys: AuditKeys, query: Query) -> None:
+    async with _reading(settings, keys, what="search") as trail:
+        async for row in trail.read(query):
+            emit(
+                {
+                    "writer": row.receipt.writer,
+                    "seq": row.receipt.seq,
+                    "recorded": row.recorded,
+                    **{name: getattr(row.entry, name) for name in _SHOWN},
+                    "body": row.entry.body,
+                },
+                indent=False,
+            )
+
+
+@asynccontextmanager
+async def _reading(settings: Settings, keys: AuditKeys, *, what: str) -> AsyncIterator[AuditTrail]:
+    """A trail to read from; who reads is recorded first, as the user of this machine."""
+    url = settings.database_url
+    trail = await open_trail(
+        data_dir=settings.data,
+        database_url=url.get_secret_value() if url else None,
+        replica="command-line",
+        keys=keys,
+        clock=lambda: datetime.now(UTC),
+    )
+    try:
+        actor = f"os-user:{getuser()}"
+        await trail.append(Entry("read", {"what": what}, actor=actor, client="careweir-cli"))
+        yield trail
+    finally:
+        await trail.close()
+
+
+def _keys(settings: Settings) -> AuditKeys:
+    if settings.database_url is None and not settings.data.is_dir():
+        raise Refused(f"no such folder: {settings.data}")
+    keys = AuditKeys.load(settings.keys_dir or settings.data / "keys")
+    if keys is None:
+        raise Refused("the keys of this trail are not here (CAREWEIR_KEYS_DIR)")
+    return keys
 
 
 def verdict(report: Report) -> str:

@@ -1,0 +1,384 @@
+"""The trail in PostgreSQL: one connection a replica that writes, in a role that can only add.
+
+Rows lie in monthly partitions of ``careweir_audit.entry``. The owner's functions make tables and
+partitions; the gateway works as ``careweir_audit_writer``, which may INSERT and SELECT, and
+triggers forbid UPDATE, DELETE and TRUNCATE to everybody.
+
+INVARIANT: a writer's connection holds an advisory lock of its own. A replica that lost its
+connection in mid-commit takes the lock again before it looks where its chain ends, so that no
+commit of the lost connection can come after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import TypeVar
+
+import asyncpg
+
+from careweir.audit.entry import COLUMNS, Encoded, Query, Row, timestamp
+from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Head, Seal
+from careweir.errors import AuditUnavailable, ConfigInvalid
+
+CONNECT_S = 5.0
+COMMAND_S = 10.0
+WRITER_ROLE = "careweir_audit_writer"
+_MIGRATION_LOCK = 0x63727772
+SEALER_LOCK = 0x63727773
+SEALS = "SELECT start, size, ranges, note FROM careweir_audit.seal ORDER BY start"
+
+_T = TypeVar("_T")
+_PLACE = ("writer", "seq", "prev_hash", "hash", "mac", "body")
+_ROW_COLUMNS = (*_PLACE, *COLUMNS)
+ROW_SQL = ", ".join(_ROW_COLUMNS)
+_TYPES = ("text", "bigint", "bytea", "bytea", "bytea", "bytea", *["text"] * len(COLUMNS))
+_INSERT = (
+    f"INSERT INTO careweir_audit.entry ({ROW_SQL}) SELECT * FROM unnest("  # noqa: S608
+    + ", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(_TYPES, start=1))
+    + ")"
+)
+_FACTS = ("inference", "disclosure", "patient_key", "actor", "tool", "type", "outcome")
+
+SCHEMA = f"""
+CREATE SCHEMA careweir_audit;
+CREATE TABLE careweir_audit.schema_version (version integer PRIMARY KEY);
+CREATE SEQUENCE careweir_audit.position;
+CREATE TABLE careweir_audit.entry (
+  position bigint NOT NULL DEFAULT nextval('careweir_audit.position'),
+  writer text COLLATE "C" NOT NULL,
+  seq bigint NOT NULL,
+  prev_hash bytea NOT NULL,
+  hash bytea NOT NULL,
+  mac bytea NOT NULL,
+  body bytea NOT NULL,
+  actor text, client text, disclosure text, inference text, outcome text, patient_key text,
+  recorded text COLLATE "C" NOT NULL,
+  tool text,
+  type text NOT NULL,
+  PRIMARY KEY (writer, seq, recorded)
+) PARTITION BY RANGE (recorded);
+CREATE TABLE careweir_audit.seal (
+  start bigint PRIMARY KEY,
+  size bigint NOT NULL,
+  ranges text NOT NULL,
+  note text NOT NULL
+);
+CREATE INDEX entry_position ON careweir_audit.entry (position);
+CREATE INDEX entry_recorded ON careweir_audit.entry USING brin (recorded);
+CREATE INDEX entry_type ON careweir_audit.entry (type, position);
+CREATE INDEX entry_disclosure ON careweir_audit.entry (disclosure, type);
+CREATE INDEX entry_inference ON careweir_audit.entry (inference, position);
+CREATE INDEX entry_patient ON careweir_audit.entry (patient_key, position);
+CREATE INDEX entry_actor ON careweir_audit.entry (actor, position);
+CREATE INDEX entry_tool ON careweir_audit.entry (tool, position);
+CREATE FUNCTION careweir_audit.refuse() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN RAISE EXCEPTION 'an audit entry is never changed or removed'; END $$;
+CREATE TRIGGER entry_no_change BEFORE UPDATE OR DELETE ON careweir_audit.entry
+  FOR EACH ROW EXECUTE FUNCTION careweir_audit.refuse();
+CREATE TRIGGER entry_no_truncate BEFORE TRUNCATE ON careweir_audit.entry
+  FOR EACH STATEMENT EXECUTE FUNCTION careweir_audit.refuse();
+CREATE TRIGGER seal_no_change BEFORE UPDATE OR DELETE ON careweir_audit.seal
+  FOR EACH ROW EXECUTE FUNCTION careweir_audit.refuse();
+CREATE TRIGGER seal_no_truncate BEFORE TRUNCATE ON careweir_audit.seal
+  FOR EACH STATEMENT EXECUTE FUNCTION careweir_audit.refuse();
+CREATE FUNCTION careweir_audit.make_partition(month date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+  part text := 'entry_' || to_char(month, 'YYYY_MM');
+BEGIN
+  PERFORM pg_advisory_xact_lock({_MIGRATION_LOCK});
+  IF to_regclass('careweir_audit.' || part) IS NULL THEN
+    EXECUTE format(
+      'CREATE TABLE careweir_audit.%I PARTITION OF careweir_audit.entry'
+      ' FOR VALUES FROM (%L) TO (%L)',
+      part, to_char(month, 'YYYY-MM'), to_char(month + interval '1 month', 'YYYY-MM'));
+    EXECUTE format(
+      'CREATE TRIGGER entry_no_truncate BEFORE TRUNCATE ON careweir_audit.%I'
+      ' FOR EACH STATEMENT EXECUTE FUNCTION careweir_audit.refuse()', part);
+  END IF;
+END $$;
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{WRITER_ROLE}') THEN
+    CREATE ROLE {WRITER_ROLE} NOLOGIN;
+  END IF;
+END $$;
+GRANT USAGE ON SCHEMA careweir_audit TO {WRITER_ROLE};
+GRANT SELECT ON careweir_audit.schema_version TO {WRITER_ROLE};
+GRANT SELECT, INSERT ON careweir_audit.entry TO {WRITER_ROLE};
+GRANT SELECT, INSERT ON careweir_audit.seal TO {WRITER_ROLE};
+GRANT USAGE ON SEQUENCE careweir_audit.position TO {WRITER_ROLE};
+REVOKE EXECUTE ON FUNCTION careweir_audit.make_partition(date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION careweir_audit.make_partition(date) TO {WRITER_ROLE};
+INSERT INTO careweir_audit.schema_version VALUES ({SCHEMA_VERSION});
+"""  # noqa: S608
+
+
+class PostgresStore:
+    """Keeps ``Store`` over one database."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._writer = ""
+        self._db: asyncpg.Connection | None = None
+        self._reader: asyncpg.Connection | None = None
+        self._reading = asyncio.Lock()
+        self._sealer: asyncpg.Connection | None = None
+        self._sealing = asyncio.Lock()
+        self._leading = False
+        self._months: set[str] = set()
+
+    async def start(self, writer: str) -> None:
+        self._writer = writer
+        await self._guard(lambda: migrate(self._url))
+        await self._guard(self._connection)
+
+    async def commit(self, rows: Sequence[Row]) -> None:
+        await self._guard(lambda: self._commit(rows))
+
+    async def head(self, writer: str) -> Head | None:
+        async def ask() -> Head | None:
+            db = await self._connection()
+            row = await db.fetchrow(
+                "SELECT writer, seq, hash FROM careweir_audit.entry WHERE writer = $1"
+                " ORDER BY seq DESC LIMIT 1",
+                writer,
+            )
+            return Head(*row) if row else None
+
+        return await self._guard(ask)
+
+    async def heads(self) -> list[Head]:
+        return await self._heads_of(self._connection)
+
+    async def _heads_of(
+        self, connection: Callable[[], Awaitable[asyncpg.Connection]]
+    ) -> list[Head]:
+        async def ask() -> list[Head]:
+            rows = await (await connection()).fetch(
+                "SELECT h.writer, h.seq, h.hash FROM (SELECT DISTINCT writer"
+                " FROM careweir_audit.entry WHERE type = 'open') AS o, LATERAL (SELECT *"
+                " FROM careweir_audit.entry AS e WHERE e.writer = o.writer"
+                " ORDER BY seq DESC LIMIT 1) AS h ORDER BY h.position"
+            )
+            return [Head(*row) for row in rows]
+
+        return await self._guard(ask)
+
+    async def living(self, writers: Collection[str]) -> set[str]:
+        async def ask() -> set[str]:
+            db = await self._connection()
+            return {writer for writer in writers if await is_alive(db, writer)}
+
+        return await self._guard(ask)
+
+    async def open_intents(self, writer: str) -> list[Row]:
+        async def ask() -> list[Row]:
+            rows = await (await self._connection()).fetch(
+                f"SELECT {ROW_SQL} FROM careweir_audit.entry AS i WHERE writer = $1"  # noqa: S608
+                " AND type = 'intent' AND NOT EXISTS (SELECT FROM careweir_audit.entry AS o"
+                " WHERE o.disclosure = i.disclosure AND o.type = 'outcome') ORDER BY seq",
+                writer,
+            )
+            return [Row(*row) for row in rows]
+
+        return await self._guard(ask)
+
+    async def holds(self, entry: Encoded) -> bool:
+        async def ask() -> bool:
+            found = await (await self._connection()).fetchval(
+                "SELECT 1 FROM careweir_audit.entry WHERE recorded = $1 AND body = $2 LIMIT 1",
+                entry.recorded,
+                entry.body,
+            )
+            return found is not None
+
+        return await self._guard(ask)
+
+    async def page(self, query: Query, size: int) -> list[tuple[int, Row]]:
+        async def ask() -> list[tuple[int, Row]]:
+            where, values = _where(query)
+            order = "DESC" if query.newest_first else "ASC"
+            async with self._reading:
+                if self._reader is None or self._reader.is_closed():
+                    self._reader = await connect(self._url)
+                rows = await self._reader.fetch(
+                    f"SELECT position, {ROW_SQL} FROM careweir_audit.entry"  # noqa: S608
+                    f" WHERE {where} ORDER BY position {order} LIMIT {size:d}",
+                    *values,
+                )
+            return [(position, Row(*row)) for position, *row in rows]
+
+        return await self._guard(ask)
+
+    async def lead(self) -> bool:
+        async def ask() -> bool:
+            async with self._sealing:
+                db = await self._sealer_connection()
+                if not self._leading:
+                    taken = await db.fetchval("SELECT pg_try_advisory_lock($1)", SEALER_LOCK)
+                    self._leading = bool(taken)
+            return self._leading
+
+        return await self._guard(ask)
+
+    async def unsealed(self, sealed: Mapping[str, int]) -> list[Head]:
+        found: list[Head] = []
+        async with self._sealing:
+            heads = await self._heads_of(self._sealer_connection)
+        for head in heads:
+            done = sealed.get(head.writer, 0)
+            last = min(head.seq, done + SEAL_ROWS_MAX - len(found))
+            if last > done:
+                found += await self.hashes(head.writer, done + 1, last)
+        return found
+
+    async def hashes(self, writer: str, first: int, last: int) -> list[Head]:
+        async def ask() -> list[Head]:
+            async with self._sealing:
+                rows = await (await self._sealer_connection()).fetch(
+                    "SELECT writer, seq, hash FROM careweir_audit.entry WHERE writer = $1"
+                    " AND seq BETWEEN $2 AND $3 ORDER BY seq",
+                    writer,
+                    first,
+                    last,
+                )
+            return [Head(*row) for row in rows]
+
+        return await self._guard(ask)
+
+    async def seals(self) -> list[Seal]:
+        async def ask() -> list[Seal]:
+            async with self._sealing:
+                rows = await (await self._sealer_connection()).fetch(SEALS)
+            return [Seal(*row) for row in rows]
+
+        return await self._guard(ask)
+
+    async def add_seal(self, seal: Seal) -> bool:
+        async def ask() -> bool:
+            async with self._sealing:
+                db = await self._sealer_connection()
+                done = await db.execute(
+                    "INSERT INTO careweir_audit.seal VALUES ($1, $2, $3, $4)"
+                    " ON CONFLICT DO NOTHING",
+                    *seal,
+                )
+            return bool(done == "INSERT 0 1")
+
+        return await self._guard(ask)
+
+    async def _sealer_connection(self) -> asyncpg.Connection:
+        if self._sealer is None or self._sealer.is_closed():
+            self._sealer, self._leading = await connect(self._url), False
+        return self._sealer
+
+    async def alive(self) -> bool:
+        return self._db is not None and not self._db.is_closed()
+
+    async def close(self) -> None:
+        for connection in (self._reader, self._sealer, self._db):
+            if connection is not None:
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                    await connection.close(timeout=CONNECT_S)
+        self._db = self._reader = self._sealer = None
+
+    async def _guard(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        try:
+            return await work()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise AuditUnavailable(_reason(error), retry_after_s=1) from None
+
+    async def _connection(self) -> asyncpg.Connection:
+        if self._db is None or self._db.is_closed():
+            db = await connect(self._url)
+            if not await db.fetchval("SELECT pg_try_advisory_lock($1)", lock_of(self._writer)):
+                await db.close()
+                raise AuditUnavailable("an earlier connection of this writer still lives")
+            self._db = db
+        return self._db
+
+    async def _commit(self, rows: Sequence[Row]) -> None:
+        db = await self._connection()
+        try:
+            for month in sorted({row.recorded[:7] for row in rows} - self._months):
+                await db.execute(
+                    "SELECT careweir_audit.make_partition(to_date($1, 'YYYY-MM'))", month
+                )
+                self._months.add(month)
+            await db.execute(_INSERT, *([row[i] for row in rows] for i in range(len(_TYPES))))
+        except BaseException:
+            db.terminate()  # whether it was taken is found out on a new connection
+            self._db = None
+            raise
+
+
+async def connect(url: str) -> asyncpg.Connection:
+    """A connection that works as the role that can only add, and never without durability."""
+    db = await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=COMMAND_S)
+    await db.execute(f"SET ROLE {WRITER_ROLE}; SET synchronous_commit = on")
+    return db
+
+
+async def migrate(url: str) -> None:
+    """Make the schema where there is none (that needs its owner); refuse one that is newer."""
+    db = await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=COMMAND_S)
+    try:
+        async with db.transaction():
+            await db.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+            if await db.fetchval("SELECT to_regnamespace('careweir_audit')") is None:
+                await db.execute(SCHEMA)
+            version = await db.fetchval("SELECT max(version) FROM careweir_audit.schema_version")
+    finally:
+        await db.close()
+    if version != SCHEMA_VERSION:
+        raise ConfigInvalid(
+            f"the audit database has schema {version}; this careweir knows {SCHEMA_VERSION}"
+        )
+
+
+def lock_of(writer: str) -> int:
+    """The advisory lock that a living writer holds."""
+    digest = sha256(b"careweir audit writer\n" + writer.encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+async def is_alive(db: asyncpg.Connection, writer: str) -> bool:
+    """Does a connection of this writer stand?"""
+    if await db.fetchval("SELECT pg_try_advisory_lock_shared($1)", lock_of(writer)):
+        await db.execute("SELECT pg_advisory_unlock_shared($1)", lock_of(writer))
+        return False
+    return True
+
+
+def _where(query: Query) -> tuple[str, list[str | int]]:
+    terms, values = ["true"], list[str | int]()
+
+    def term(condition: str, value: str | int) -> None:
+        values.append(value)
+        terms.append(f"{condition} ${len(values)}")
+
+    for name in _FACTS:
+        value = getattr(query, name)
+        if value is not None:
+            term(f"{name} =", value)
+    if query.since is not None:
+        term("recorded >=", timestamp(query.since))
+    if query.until is not None:
+        term("recorded <", timestamp(query.until))
+    if query.after is not None:
+        term("position <" if query.newest_first else "position >", query.after)
+    return " AND ".join(terms), values
+
+
+def _reason(error: Exception) -> str:
+    """Why, in our words: the server's could quote what was being written."""
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return "the audit database does not let this role write"
+    if isinstance(error, asyncpg.DiskFullError):
+        return "the audit database has no room left"
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate and error.sqlstate[:2] != "08":
+        return f"the audit database refuses (SQLSTATE {error.sqlstate})"
+    return "the audit database does not answer"

