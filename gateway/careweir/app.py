@@ -38,6 +38,7 @@ from careweir.log import log
 from careweir.paths import policies_dir
 from careweir.pipeline import Gateway
 from careweir.settings import Settings
+from careweir.source import Source, load_sources
 from careweir.stages import House
 from careweir_fhir import validate
 from careweir_kit.errors import ToolFileInvalid
@@ -102,7 +103,14 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         keys = AuditKeys.load_or_create(settings.keys_dir or settings.data / "keys")
         trail = await _open(settings, keys, given.clock)
         transports = _transports(house, settings, given)
-        app.state.services = _services(settings, given, house, trail, keys, transports, rules)
+        sources = load_sources(
+            policies_dir(settings.config),
+            secret=lambda name: _secret(name, settings, given.secrets),
+            clock=given.clock,
+        )
+        app.state.services = _services(
+            settings, given, house, trail, keys, transports, sources, rules
+        )
         log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
                  policy_revision=house.policies.revision)  # fmt: skip
         gc.collect()
@@ -112,6 +120,8 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         finally:
             for transport in transports.values():
                 await transport.close()
+            for source in sources.values():
+                await source.close()
             await trail.close()
 
     app = FastAPI(
@@ -167,6 +177,7 @@ def _services(
     trail: AuditTrail,
     keys: AuditKeys,
     transports: Mapping[str, Transport],
+    sources: Mapping[str, Source],
     rules: TokenRules | None,
 ) -> Services:
     ledger = Ledger(trail, keys, new_id=new_id)
@@ -174,6 +185,7 @@ def _services(
         house,
         ledger=ledger,
         transports=transports,
+        sources=sources,
         pseudonym_key=hmac.digest(keys.patient, b"careweir vendor pseudonyms", "sha256"),
         clock=given.clock,
         new_id=new_id,
@@ -209,13 +221,19 @@ def _credentials(
     auth = tool.auth
     if auth.kind == "none" or auth.secret is None:
         return {}
-    file = settings.secrets_dir / auth.secret if settings.secrets_dir else None
-    secret = (secrets or {}).get(auth.secret)
-    if secret is None and file is not None and file.is_file():
-        secret = file.read_text(encoding="utf-8").strip()
+    secret = _secret(auth.secret, settings, secrets)
     if secret is None:
         raise ConfigInvalid(f"{tool.tool}.yaml: its secret is not in the secrets folder")
     return {auth.header: f"Bearer {secret}" if auth.kind == "bearer" else secret}
+
+
+def _secret(name: str, settings: Settings, secrets: Mapping[str, str] | None) -> str | None:
+    """A secret by its name: what the demo gives, else a file of the secrets folder."""
+    file = settings.secrets_dir / name if settings.secrets_dir else None
+    secret = (secrets or {}).get(name)
+    if secret is None and file is not None and file.is_file():
+        secret = file.read_text(encoding="utf-8").strip()
+    return secret
 
 
 def _token_rules(settings: Settings) -> TokenRules | None:

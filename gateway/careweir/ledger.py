@@ -122,6 +122,11 @@ class InferenceLedger:
                 self._who.entry("withheld", {"manifest": manifest}, tool=tool, outcome="withheld")
             )
 
+    async def fetched(self, source: str, asked: Sequence[str], pages: int) -> Receipt:
+        """A chart was pulled: from where, by which types and parameters; never their values."""
+        body = {"source": source, "asked": list(asked), "pages": pages}
+        return await self._trail.append(self._who.entry("fetched", body, outcome="fetched"))
+
     async def intend(self, prepared: Prepared, request: VendorRequest, attempt: int) -> Intent:
         """Commit one attempt's intent with its field manifest; raises AuditUnavailable."""
         disclosure = self._new_id("dis")

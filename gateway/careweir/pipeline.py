@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from careweir.access import Actor
+from careweir.access import Actor, Decision
 from careweir.errors import CallerError, Overloaded
 from careweir.fanout import Asked, Prepared, Transport, ask_all
 from careweir.ids import NewId, Pseudonyms
-from careweir.ledger import Ledger
+from careweir.ledger import InferenceLedger, Ledger
 from careweir.log import log
-from careweir.minimise import minimise, read_chart
+from careweir.minimise import Chart, minimise, read_chart
 from careweir.outcome import http_status, outcome_of, retry_after
 from careweir.question import Answer, Question, Reply, rfc3339
+from careweir.source import Source, SourceUnavailable, fetch_chart, source_of
 from careweir.stages import (
     Case,
     House,
@@ -46,6 +47,7 @@ class Gateway:
         *,
         ledger: Ledger,
         transports: Mapping[str, Transport],
+        sources: Mapping[str, Source],
         pseudonym_key: bytes,
         clock: Callable[[], datetime],
         new_id: NewId,
@@ -55,6 +57,7 @@ class Gateway:
         self.house = house
         self._ledger = ledger
         self._transports = transports
+        self._sources = sources
         self._pseudonym_key = pseudonym_key
         self._clock = clock
         self._new_id = new_id
@@ -75,9 +78,9 @@ class Gateway:
         ledger = self._ledger.about(inference, actor, question)
         with self._room():
             try:
-                case = self._case(inference, question, actor)
+                case = await self._case(inference, question, actor, ledger, deadline)
                 live, withheld = parted(self._minimised(case, live_tools(case.house, question)))
-            except CallerError as refusal:
+            except (CallerError, SourceUnavailable) as refusal:
                 rules, revision = getattr(refusal, "because", ()), self.house.policies.revision
                 await ledger.refused(refusal.code, rules, revision=revision)
                 raise
@@ -113,10 +116,12 @@ class Gateway:
             fhir=fhir,
         )
 
-    def preview(self, question: Question, actor: Actor) -> list[Prepared]:
+    async def preview(self, question: Question, actor: Actor) -> list[Prepared]:
         """What each tool would receive; nothing is sent and nothing is recorded as disclosed."""
         check_words(self.house, question)
-        case = self._case("preview", question, actor)
+        ledger = self._ledger.about(self._new_id("inf"), actor, question)
+        deadline = asyncio.get_running_loop().time() + question.deadline_ms / 1000
+        case = await self._case("preview", question, actor, ledger, deadline)
         tools = live_tools(case.house, question) + fallback_tools(case.house, question)
         return self._minimised(case, tools)
 
@@ -144,13 +149,48 @@ class Gateway:
             "healthy": None if last is None else last in ("answered", "partial", "refused"),
         }
 
-    def _case(self, inference: str, question: Question, actor: Actor) -> Case:
-        """Authorise first, then read the chart; raises CallerError."""
+    async def _case(
+        self,
+        inference: str,
+        question: Question,
+        actor: Actor,
+        ledger: InferenceLedger,
+        deadline: float,
+    ) -> Case:
+        """Authorise first, then read or pull the chart; raises CallerError, SourceUnavailable."""
         house = self.house
         decision = authorise(house, question, actor)
-        chart = read_chart(question.inputs, subject=question.subject)
         as_of = question.as_of or self._clock()
+        site = question.site or actor.site
+        chart = await self._chart(house, question, site, decision, as_of, ledger, deadline)
         return Case(inference, house, question, actor, decision, chart, as_of)
+
+    async def _chart(
+        self,
+        house: House,
+        question: Question,
+        site: str | None,
+        decision: Decision,
+        as_of: datetime,
+        ledger: InferenceLedger,
+        deadline: float,
+    ) -> Chart:
+        """The caller's Bundle, or one pulled in at most half of the time that is left."""
+        if question.source is None:
+            return read_chart(question.inputs, subject=question.subject)
+        source = source_of(self._sources, question.source, site=site)
+        now = asyncio.get_running_loop().time()
+        fetched = await fetch_chart(
+            source,
+            live_tools(house, question) + fallback_tools(house, question),
+            decision,
+            subject=question.subject,
+            as_of=as_of,
+            study=question.study,
+            deadline=now + (deadline - now) / 2,
+        )
+        await ledger.fetched(source.name, fetched.asked, fetched.pages)
+        return read_chart(fetched.bundle, subject=question.subject)
 
     def _minimised(self, case: Case, tools: Sequence[Tool]) -> list[Prepared]:
         """For each tool: what it needs, cut by what the role may send for the purpose."""

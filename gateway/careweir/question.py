@@ -56,7 +56,10 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """``POST /v1/inferences`` after its shape was checked; ``inputs`` is still undecoded bytes."""
+    """``POST /v1/inferences`` after its shape was checked; ``inputs`` is still undecoded bytes.
+
+    ``source`` names a configured FHIR server instead: then ``inputs`` is empty.
+    """
 
     capability: str
     subject: str
@@ -69,6 +72,7 @@ class Question:
     tools: tuple[str, ...] | None
     strategy: Strategy
     deadline_ms: int
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +177,9 @@ def read_question(body: bytes, *, deadline_ms_default: int) -> Question:
     if chart != b"null" and parsed.source is not None:
         raise QuestionInvalid("give either inputs or source, not both", path="source")
     if parsed.source is not None:
-        raise QuestionInvalid("no FHIR server is configured under this name", path="source")
-    if chart == b"null":
+        _matches(_TOKEN, parsed.source.fhir_server, "source.fhir_server", "must be a source's name")
+        chart = b""
+    elif chart == b"null":
         raise QuestionInvalid("an R4 Bundle is required", path="inputs")
     context = parsed.context or _Context()
     deadline_ms = deadline_ms_default if parsed.deadline_ms is None else parsed.deadline_ms
@@ -200,6 +205,7 @@ def read_question(body: bytes, *, deadline_ms_default: int) -> Question:
         tools=_tools(parsed.tools),
         strategy=parsed.strategy,
         deadline_ms=deadline_ms,
+        source=None if parsed.source is None else parsed.source.fhir_server,
     )
 
 

@@ -129,7 +129,7 @@ async def preview(request: Request) -> Response:
     services, actor = _services(request), _actor(request)
     question = read_question(await request.body(), deadline_ms_default=services.deadline_ms_default)
     as_of = question.as_of or services.gateway.now()
-    prepared = services.gateway.preview(question, actor)
+    prepared = await services.gateway.preview(question, actor)
     return _json({"disclosures": [previewed(one, as_of=rfc3339(as_of)) for one in prepared]})
 
 
