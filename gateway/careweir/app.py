@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -26,10 +27,12 @@ from careweir.api.auth import TokenRules, TokenVerifier
 from careweir.api.middleware import BodyCap, CrashToProblem, RequestId
 from careweir.api.problems import on_bad_parameter, on_gateway_error, on_http_error
 from careweir.api.routes import Services, router
-from careweir.audit import AuditKeys, AuditTrail, open_trail
+from careweir.audit import AuditKeys, AuditTrail, open_trail, verify
 from careweir.audit.witness import FileWitness, SyslogWitness, Witness
 from careweir.capabilities import load_capabilities
 from careweir.conflicts import load_rules
+from careweir.console import Console, verify_apart
+from careweir.console import router as console
 from careweir.errors import ConfigInvalid, GatewayError
 from careweir.fanout import Transport, VendorPool
 from careweir.ids import new_id
@@ -111,6 +114,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         app.state.services = _services(
             settings, given, house, trail, keys, transports, sources, rules
         )
+        app.state.console = _console(settings, keys, trail, given.clock)
         log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
                  policy_revision=house.policies.revision)  # fmt: skip
         gc.collect()
@@ -138,6 +142,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         ],
     )
     app.include_router(router)
+    app.include_router(console)
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
@@ -156,6 +161,24 @@ async def _open(settings: Settings, keys: AuditKeys, clock: Clock) -> AuditTrail
         keys=keys,
         clock=clock,
         witnesses=_witnesses(settings, clock),
+    )
+
+
+def _console(settings: Settings, keys: AuditKeys, trail: AuditTrail, clock: Clock) -> Console:
+    """What the auditor's page needs beside the services: whose key, and how to verify."""
+    url = settings.database_url.get_secret_value() if settings.database_url else None
+    check = partial(
+        verify,
+        data_dir=None if url else settings.data,
+        database_url=url,
+        keys=keys,
+        witness=settings.witness_file,
+    )
+    return Console(
+        patient_key=keys.patient_key,
+        verify=partial(verify_apart, check),
+        clock=clock,
+        last_checkpoint=trail.checkpoint,
     )
 
 

@@ -1,0 +1,217 @@
+"""An entry of the trail as a sentence. Only names, codes and counts: the trail holds no values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from careweir.audit import Entry, Stored
+from careweir.console.body import mapping, mappings, number, text, texts
+
+OUTCOMES = {
+    "permit": "allowed", "deny": "denied", "complete": "complete", "degraded": "degraded",
+    "failed": "failed", "answered": "answered", "partial": "answered in part",
+    "late": "answered too late", "timed_out": "did not answer in time",
+    "unavailable": "could not be reached", "throttled": "asked to be left alone for a while",
+    "refused": "refused the request", "protocol_error": "gave an answer that cannot be read",
+    "wrong_patient": "answered about another patient", "circuit_open": "was not asked: it fails",
+    "overloaded": "was not asked: too busy", "withheld": "withheld by policy",
+    "withheld_by_policy": "was kept out by policy", "not_in_rollout": "is not in use here",
+    "unknown": "may have received it; what became of it is not known",
+    "not_sent": "received nothing: it was never sent",
+    "error": "failed in an unforeseen way",
+    "inputs_missing": "was not asked: the chart lacks what it needs",
+    "adapter_crashed": "failed inside the gateway",
+    "protocol_broken": "gave an answer that cannot be read",
+    "access_denied": "not allowed", "question_invalid": "the question cannot be used",
+}  # fmt: skip
+TYPES = {
+    "decision": "Question allowed", "refusal": "Question refused", "intent": "Data sent to a tool",
+    "fetched": "Chart pulled", "outcome": "A tool's outcome", "withheld": "Tool kept out",
+    "computed": "Computed here",
+    "answer": "Answer given", "read": "Record read", "open": "Gateway started",
+    "close": "Gateway ended", "recovered": "Database came back", "spooled": "Entries recovered",
+}  # fmt: skip
+# Source: HL7 Terminology, v3-ActReason (PurposeOfUse).
+PURPOSES = {
+    "TREAT": "treatment", "ETREAT": "emergency treatment", "BTG": "break the glass",
+    "HPAYMT": "payment", "COVAUTH": "coverage authorisation", "HOPERAT": "operations",
+    "HCOMPL": "compliance", "HRESCH": "research", "PATRQT": "patient's request",
+    "PUBHLTH": "public health", "HQUALIMP": "quality improvement", "PATSFTY": "patient safety",
+    "PATADMIN": "patient administration", "HMARKT": "marketing", "TRAIN": "training",
+    "SYSDEV": "system development", "HTEST": "test",
+}  # fmt: skip
+REASONS = {
+    "not_needed_by_tool": "The tool does not need it",
+    "role": "The asker's role may not send it",
+    "purpose": "Not for this purpose",
+    "unknown_code": "A code that nobody has classified",
+    "time_window": "Outside the tool's time window",
+    "consent": "The patient has not agreed",
+    "residency": "It may not leave the site's region",
+}
+BREAK_GLASS = "BTG"
+_ALARMING = frozenset(
+    {"unknown", "wrong_patient", "protocol_error", "protocol_broken", "failed", "deny", "error",
+     "adapter_crashed"}
+)  # fmt: skip
+_WORRYING = frozenset(
+    {"degraded", "partial", "late", "timed_out", "unavailable", "throttled", "refused",
+     "circuit_open", "overloaded", "inputs_missing"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How roles and capabilities are called here."""
+
+    roles: Mapping[str, str]
+    capabilities: Mapping[str, str]
+
+    def role(self, code: str) -> str:
+        """A role's title; a role nobody knows any more keeps its code."""
+        return self.roles.get(code, code or "Somebody")
+
+    def capability(self, name: str) -> str:
+        """A capability's title."""
+        return self.capabilities.get(name, name or "something")
+
+
+def purpose(code: str) -> str:
+    """``TREAT (treatment)``."""
+    return f"{code} ({PURPOSES[code]})" if code in PURPOSES else code
+
+
+def reason(code: str) -> str:
+    """Why something was withheld."""
+    if code.startswith("sensitivity:"):
+        return f"Specially protected ({code.removeprefix('sensitivity:')})"
+    return REASONS.get(code, code)
+
+
+def outcome(code: str) -> str:
+    """What an outcome means; an attempt's ``vendor_unavailable`` means ``unavailable``."""
+    return OUTCOMES.get(code.removeprefix("vendor_"), code.replace("_", " "))
+
+
+def is_override(entry: Entry) -> bool:
+    """Was this asked under an emergency override, whether it was let through or not?"""
+    return text(entry.body, "purpose") == BREAK_GLASS
+
+
+def label(code: str) -> str:
+    """An outcome's code in one or two words."""
+    return code.removeprefix("vendor_").replace("_", " ")
+
+
+def tone(code: str | None) -> str:
+    """``good``, ``warn``, ``bad`` or ``plain``: never the only sign, the word stands beside it."""
+    known = (code or "").removeprefix("vendor_")
+    if known in _ALARMING:
+        return "bad"
+    if known in _WORRYING:
+        return "warn"
+    return "good" if code in ("answered", "complete", "permit") else "plain"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """``1 field``, ``2 fields``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def sentence(entry: Entry, names: Names) -> str:
+    """What happened, for people."""
+    tell = _SENTENCES.get(entry.type)
+    return tell(entry, names) if tell else f"{entry.type.replace('_', ' ').capitalize()}."
+
+
+def flags(row: Stored) -> list[tuple[str, str]]:
+    """The words that must not be overlooked, each with its tone."""
+    entry, found = row.entry, list[tuple[str, str]]()
+    if is_override(entry) and entry.type in ("decision", "refusal", "answer"):
+        found.append(("break-glass", "bad"))
+    if entry.type == "refusal":
+        found.append(("refused", "warn"))
+    if entry.type in ("outcome", "answer", "computed") and tone(entry.outcome) in ("warn", "bad"):
+        found.append((label(entry.outcome or ""), tone(entry.outcome)))
+    if conflicts := len(mappings(entry.body, "conflicts")):
+        found.append((counted(conflicts, "conflict"), "warn"))
+    return found
+
+
+def _asked(entry: Entry, names: Names) -> str:
+    who = names.role(text(entry.body, "role"))
+    what = names.capability(text(entry.body, "capability"))
+    return f"{who} asked: {what}, for {purpose(text(entry.body, 'purpose'))}"
+
+
+def _decision(entry: Entry, names: Names) -> str:
+    return f"{_asked(entry, names)}: {outcome(entry.outcome or '')}"
+
+
+def _refusal(entry: Entry, names: Names) -> str:
+    return f"{_asked(entry, names)}: refused, {outcome(entry.outcome or '')}; nothing was sent"
+
+
+def _intent(entry: Entry, _names: Names) -> str:
+    manifest = mapping(entry.body, "manifest")
+    sent, kept = len(texts(manifest, "sent")), len(mappings(manifest, "withheld"))
+    attempt = number(entry.body, "attempt")
+    again = f", attempt {attempt}" if attempt > 1 else ""
+    return f"Sent {counted(sent, 'field')} to {entry.tool}, withheld {kept}{again}"
+
+
+def _outcome(entry: Entry, _names: Names) -> str:
+    return f"{entry.tool} {outcome(entry.outcome or '')}"
+
+
+def _withheld(entry: Entry, _names: Names) -> str:
+    return f"Sent nothing to {entry.tool}: policy withholds what it needs"
+
+
+def _computed(entry: Entry, _names: Names) -> str:
+    return f"Computed {entry.tool} here, told nobody: {outcome(entry.outcome or '')}"
+
+
+def _answer(entry: Entry, _names: Names) -> str:
+    tools = mappings(entry.body, "tools")
+    good = sum(text(tool, "status") == "answered" for tool in tools)
+    return f"Answered: {outcome(entry.outcome or '')}, {good} of {counted(len(tools), 'tool')}"
+
+
+def _read(entry: Entry, names: Names) -> str:
+    who, found = names.role(text(entry.body, "role")), number(entry.body, "found")
+    return f"{who} at the record: {text(entry.body, 'what')}" + (
+        f"; {found:,} found" if found else ""
+    )
+
+
+def _open(entry: Entry, _names: Names) -> str:
+    named = len(mappings(entry.body, "predecessors"))
+    return f"A gateway started its chain, naming {counted(named, 'earlier chain')}"
+
+
+def _close(_entry: Entry, _names: Names) -> str:
+    return "A gateway ended its chain in an orderly way"
+
+
+def _fetched(entry: Entry, _names: Names) -> str:
+    return (
+        f"The chart was pulled from a FHIR server in {counted(number(entry.body, 'pages'), 'page')}"
+    )
+
+
+def _recovered(entry: Entry, _names: Names) -> str:
+    refused, replayed = number(entry.body, "refused"), number(entry.body, "replayed")
+    return f"The database came back: {refused:,} attempts refused, {replayed:,} entries replayed"
+
+
+def _spooled(entry: Entry, _names: Names) -> str:
+    return f"{counted(number(entry.body, 'replayed'), 'entry', 'entries')} recovered from the spool"
+
+
+_SENTENCES: dict[str, Callable[[Entry, Names], str]] = {
+    "decision": _decision, "refusal": _refusal, "intent": _intent, "outcome": _outcome,
+    "withheld": _withheld, "computed": _computed, "answer": _answer, "read": _read,
+    "fetched": _fetched, "open": _open, "close": _close, "recovered": _recovered, "spooled": _spooled,
+}  # fmt: skip
