@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-Transform = Literal["age_years", "age_band", "year", "postal_3"]
+Transform = Literal["age_years", "age_band", "year", "postal_3", "shift_dates"]
 
 
 class Need(BaseModel):
@@ -19,6 +19,15 @@ class Need(BaseModel):
     parts. ``codes`` narrows to resources with one of these codes (alias of the system -> codes);
     without it, every known code that the role may send. ``window`` counts back from ``as_of``
     (ISO 8601 duration), ``last`` keeps the newest n for each code.
+
+    ``transforms`` says in which form a path leaves. Once one path says ``shift_dates``, no date of
+    this tool leaves unshifted. A tool with shifted dates must work on the intervals between them:
+    ``Ask.as_of`` is the true moment, and all dates lie 1 to 365 days too early. Nothing then
+    counts as future, and whatever has a greatest age may count as too old.
+
+    ``mask`` says that the tool can read the marks of FHIR for what it asked for and may not have:
+    ``dataAbsentReason`` ``masked`` for a value, the data-absent-reason extension for an element
+    that R4 requires. They tell the tool that the patient has such a value.
     """
 
     model_config = _STRICT
@@ -30,6 +39,7 @@ class Need(BaseModel):
     last: int | None = Field(default=None, ge=1)
     transforms: dict[str, Transform] = Field(default_factory=dict)
     text: bool = False  # free text or attachments are needed, and only these paths carry it
+    mask: bool = False  # what rights keep back is marked as masked, not merely absent
 
 
 class Auth(BaseModel):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from careweir.access import Decision, PolicySet
+from careweir.access.rights import DataClass
 from careweir.minimise import Minimised, minimise, read_chart
 from careweir_kit.tool import Need, Tool
 
@@ -172,6 +175,14 @@ def decision(role: str = "ed-physician", purpose: str = "TREAT", of: Tool = SEPS
     return policies().decide(role=role, purpose=purpose, capability=of.capabilities[0], site=None)
 
 
+def with_classes(*classes: DataClass | str) -> Decision:
+    """A permit for exactly these data classes, the shipped ones by name."""
+    permit = decision()
+    found = (policies().classes[one] if isinstance(one, str) else one for one in classes)
+    rights = replace(permit.rights, classes=tuple((one, "rule") for one in found), plans={})
+    return replace(permit, rights=rights)
+
+
 def run(
     body: bytes,
     of: Tool = SEPSIS,
@@ -180,6 +191,7 @@ def run(
     as_of: datetime = AS_OF,
     study: str | None = None,
     subject: str | None = "Patient/p1",
+    pseudonyms: Callable[[str, str], str] = lambda kind, real: f"{kind.lower()}-{len(real)}x",
 ) -> Minimised:
     """Minimise one body for one tool under the shipped policy."""
     return minimise(
@@ -187,7 +199,7 @@ def run(
         of,
         by or decision(of=of),
         subject_pseudonym="px",
-        pseudonyms=lambda kind, real: f"{kind.lower()}-{len(real)}x",
+        pseudonyms=pseudonyms,
         as_of=as_of,
         study=study,
         purpose="TREAT",

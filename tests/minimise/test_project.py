@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from careweir.access import Decision
 from careweir.minimise import payload_paths
 from minimise.charts import (
     AS_OF,
@@ -18,7 +17,6 @@ from minimise.charts import (
     SEPSIS,
     blood_pressure,
     bundle,
-    decision,
     everything,
     observation,
     patient,
@@ -29,6 +27,7 @@ from minimise.charts import (
     resources,
     run,
     tool,
+    with_classes,
 )
 
 CANARY = "CANARY-7f3a"
@@ -228,12 +227,6 @@ def test_a_birth_date_needs_a_right_for_the_form_in_which_it_leaves(
 
     assert "1957" not in everything(found)
     assert reasons(found)["Patient.birthDate"] == {"role"}
-
-
-def with_classes(*names: str) -> Decision:
-    permit = decision()
-    classes = tuple((policies().classes[name], "rule") for name in names)
-    return replace(permit, rights=replace(permit.rights, classes=classes))
 
 
 @pytest.mark.parametrize(

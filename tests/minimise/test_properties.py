@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from careweir.access import Decision
 from careweir.access.elements import ELEMENTS
 from careweir.errors import QuestionInvalid
+from careweir.ids import Pseudonyms
 from careweir.minimise import payload_paths
+from careweir.minimise.moment import is_moment, shift_days, shifted
 from minimise.charts import (
     CHEST,
     LABS,
@@ -30,9 +32,27 @@ from minimise.charts import (
     report,
     run,
     tool,
+    with_classes,
 )
 
 CANARY = "canary9c41e7"
+MARK = {
+    "extension": [
+        {
+            "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+            "valueCode": "masked",
+        }
+    ]
+}
+WHY = {
+    "coding": [
+        {
+            "system": "http://terminology.hl7.org/CodeSystem/data-absent-reason",
+            "code": "masked",
+            "display": "Masked",
+        }
+    ]
+}
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 CODES = st.sampled_from([*VITALS, *LABS, "85354-9", "55277-8", "44260-8", "99999-9", "29463-7"])
@@ -198,6 +218,99 @@ def test_the_order_of_the_chart_does_not_matter(chart: list[Json], of: Any, seed
     other = {path: sorted(leaves) for path, leaves in content(second.payload).items()}
     assert one == other
     assert first.manifest == second.manifest
+
+
+def changed(of: Any, **update: Any) -> Any:
+    """The tool with every need changed."""
+    needs = tuple(need.model_copy(update=update) for need in of.needs)
+    return of.model_copy(update={"needs": needs})
+
+
+def unmarked(resource: Json) -> Json:
+    """A resource without the marks of masking."""
+    found = {}
+    for name, value in resource.items():
+        if name == "meta":
+            found[name] = {"tag": value["tag"]}
+        elif name == "component":
+            found[name] = [unmarked(part) for part in value]
+        elif value != MARK and value != WHY:
+            found[name] = value
+    return found
+
+
+@SETTINGS
+@given(chart=CHARTS, of=TOOLS, data=st.data())
+def test_masking_adds_marks_and_nothing_else(
+    chart: list[Json], of: Any, data: st.DataObject
+) -> None:
+    body = bundle(patient(), *chart)
+    full = decision(of=of)
+    by = with_classes(*(
+        replace(one, paths=data.draw(st.frozensets(st.sampled_from(sorted(one.paths)))))
+        for one, _ in full.rights.classes
+    ))  # fmt: skip
+
+    plain, masked = (
+        run(body, changed(of, mask=False), by=by),
+        run(body, changed(of, mask=True), by=by),
+    )
+
+    assert masked.manifest.withheld == plain.manifest.withheld
+    assert masked.manifest.transformed == plain.manifest.transformed
+    if plain.payload is None or masked.payload is None:
+        assert plain.payload is masked.payload
+        return
+    for before, after in zip(plain.payload["entry"], masked.payload["entry"], strict=True):
+        one, other = before["resource"], after["resource"]
+        assert unmarked(other) == one
+        assert ("security" in other["meta"]) == (unmarked(other) != {**other, "meta": one["meta"]})
+        for part in (other, *other.get("component", ())):
+            values = [name for name in part if name.startswith("value")]
+            assert not (values and part.get("dataAbsentReason") == WHY)
+
+
+def dates_in(value: Any) -> Iterator[str]:
+    """Every full FHIR date below a value."""
+    return (leaf for leaf in leaf_values(value) if isinstance(leaf, str) and is_moment(leaf))
+
+
+DATES = frozenset(
+    name for kind in PATHS for name, one in ELEMENTS[kind].items() if one.kind in ("date", "period")
+)
+
+
+@SETTINGS
+@given(chart=CHARTS, of=TOOLS, key=st.binary(min_size=32, max_size=32))
+def test_shifted_dates_move_by_one_shift_and_all_else_stays(
+    chart: list[Json], of: Any, key: bytes
+) -> None:
+    body = bundle(patient(), *chart)
+    needs = tuple(
+        need.model_copy(
+            update={
+                "transforms": dict.fromkeys(DATES.intersection(need.paths), "shift_dates")
+                | ({"birthDate": "age_years"} if "birthDate" in need.paths else {})
+            }
+        )
+        for need in of.needs
+    )
+    pseudonyms = Pseudonyms(key, inference="inf", tool=of.tool)
+
+    plain = run(body, changed(of, transforms={"birthDate": "age_years"}), pseudonyms=pseudonyms)
+    moved = run(body, of.model_copy(update={"needs": needs}), pseudonyms=pseudonyms)
+
+    if plain.payload is None or moved.payload is None:
+        return
+    days = shift_days(pseudonyms("Shift", "Patient/p1"))
+    before = [text for text in dates_in(plain.payload) if len(text) > 7]
+    assert [shifted(text, days) for text in before] == list(dates_in(moved.payload))
+    assert -365 <= days <= -1
+    for one, other in zip(
+        content(plain.payload).items(), content(moved.payload).items(), strict=False
+    ):
+        if one[0].partition(".")[2] not in DATES:
+            assert one == other
 
 
 def plant(value: Any, place: list[int], secret: Any) -> Any:

@@ -218,6 +218,7 @@ def test_the_revision_follows_every_byte_of_every_file_and_nothing_else(changed:
         ("data_classes.yaml", "    text: true\n", "", "text: true"),
         ("data_classes.yaml", "    transforms: [postal_3]\n", "", "only generalised"),
         ("data_classes.yaml", "[year]", "[decade]", "transforms"),
+        ("data_classes.yaml", "[year]", "[shift_dates]", "none of its paths is a date"),
         ("data_classes.yaml", "Patient\n    paths: [gender]", "Patients\n    paths: [gender]",
          "resource"),
         ("codes.yaml", "system: dcm", "system: dicom", "system"),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from careweir.access.elements import CODED_BY, ELEMENTS, TEXT_KINDS
+from careweir.access.plan import SHIFT
 from careweir.access.purposes import Purposes
 from careweir.access.rights import DataClass
 from careweir.access.schema import (
@@ -141,5 +142,7 @@ def _check_class(source: Source, place: Place, entry: DataClassEntry) -> None:
         raise source.refuse((*place, "paths"), "free text is granted only with `text: true`")
     if "postal" in kinds and not entry.transforms:
         raise source.refuse((*place, "paths"), "an address leaves only generalised")
+    if SHIFT in entry.transforms and not kinds & {"date", "period"}:
+        raise source.refuse((*place, "transforms"), "none of its paths is a date to shift")
     if entry.codes and entry.resource not in CODED_BY:
         raise source.refuse((*place, "codes"), f"{entry.resource} has no selecting code")

@@ -169,6 +169,35 @@ ELEMENTS: Final[Mapping[str, Mapping[str, Element]]] = {
     },
 }
 
+PRIMITIVE_KINDS: Final[frozenset[Kind]] = frozenset({"code", "number", "boolean", "date", "text"})
+
+# Elements of these types and backbones that R4 requires (min >= 1), as far as a policy can name
+# them. What is missing here beside them is rebuilt by us (subject, patient) or cannot be named.
+REQUIRED: Final[Mapping[str, frozenset[str]]] = {
+    place: frozenset(names.split())
+    for place, names in {
+        "Observation": "status code",
+        "Observation.component": "code",
+        "DiagnosticReport": "status code",
+        "ImagingStudy": "status",
+        "ImagingStudy.series": "modality",
+        "Encounter": "status class",
+        "MedicationRequest": "status intent medicationCodeableConcept",
+        "MedicationStatement": "status medicationCodeableConcept",
+        "Procedure": "status",
+        "ServiceRequest": "status intent",
+        "DocumentReference": "status",
+        "DocumentReference.content": "attachment",
+        "Appointment": "status",
+    }.items()
+}
+
+# The choices of value[x], of an Observation and of its components.
+VALUES: Final = frozenset(
+    {"valueQuantity", "valueCodeableConcept", "valueString", "valueBoolean", "valueInteger"}
+    | {"valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod"}
+)
+
 # The element whose code says what a resource is about: it selects, and it decides the data class.
 CODED_BY: Final[Mapping[str, str]] = {
     "Observation": "code",

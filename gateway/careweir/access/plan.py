@@ -12,10 +12,12 @@ from careweir.access.vocabulary import Vocabulary
 from careweir_kit.tool import Need, Tool
 
 CodeKey = tuple[str, str]
-# Which generalisation fits which kind of element.
+SHIFT = "shift_dates"
+# Which transform fits which kind of element. A birth date is never shifted: the age would be wrong.
 FITTING = {
     "birthdate": frozenset({"age_years", "age_band", "year"}),
-    "date": frozenset({"year"}),
+    "date": frozenset({"year", SHIFT}),
+    "period": frozenset({SHIFT}),
     "postal": frozenset({"postal_3"}),
 }
 
@@ -59,7 +61,8 @@ def plan(tool: Tool, rights: Rights) -> tuple[PlannedNeed, ...]:
         return kept.planned
     vocabulary = rights.vocabulary
     assert vocabulary is not None
-    planned = tuple(_planned(need, rights, vocabulary) for need in tool.needs)
+    shifts = any(SHIFT in need.transforms.values() for need in tool.needs)
+    planned = tuple(_planned(need, rights, vocabulary, shifts) for need in tool.needs)
     rights.plans[tool.tool] = _Kept(tool, rights.classes, planned)
     return planned
 
@@ -72,13 +75,16 @@ class _Kept(NamedTuple):
     planned: tuple[PlannedNeed, ...]
 
 
-def _planned(need: Need, rights: Rights, vocabulary: Vocabulary) -> PlannedNeed:
+def _planned(need: Need, rights: Rights, vocabulary: Vocabulary, shifts: bool) -> PlannedNeed:
     ways: list[Way] = []
     refused: list[tuple[str, str, str]] = []
     for path in need.paths:
-        found = list(_ways(need, path, rights.of(need.resource)))
+        opened = list(_ways(need, path, rights.of(need.resource)))
+        found = [way for way in opened if not (shifts and _undoes_shift(way))]
         ways.extend(found)
-        if not found:
+        if not found and opened:
+            refused.append((path, "role", "a true date beside shifted ones would tell the shift"))
+        elif not found:
             refused.append((path, *_refusal(need, path)))
     return PlannedNeed(
         need=need,
@@ -114,7 +120,20 @@ def _generalised(element: Element, transform: str | None, data_class: DataClass)
         return False
     if element.kind == "postal" and transform is None:
         return False
-    return not data_class.transforms or transform in data_class.transforms
+    demanded = data_class.transforms
+    if element.kind not in FITTING:
+        demanded -= {SHIFT}  # what is no date has nothing to shift
+    return not demanded or transform in demanded
+
+
+def _undoes_shift(way: Way) -> bool:
+    """INVARIANT: a tool with a shifted date receives no true one, and of none the true year.
+
+    Of a birth date the year or the age tells no shift; the day of a newborn would.
+    """
+    if way.element.kind == "birthdate":
+        return way.transform is None
+    return way.element.kind in ("date", "period") and way.transform != SHIFT
 
 
 def _refusal(need: Need, path: str) -> tuple[str, str]:

@@ -87,7 +87,10 @@ BACKBONES = frozenset(
 
 
 def payload_paths(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every element path in a payload, ``Type.element`` or ``Type.backbone.element``, sorted."""
+    """Every element path in a payload, ``Type.element`` or ``Type.backbone.element``, sorted.
+
+    An element of which only a mark is there is named as what it is: ``Type.element.extension``.
+    """
     found: Counter[str] = Counter()
     for entry in payload.get("entry", ()):
         resource = entry["resource"]
@@ -96,8 +99,15 @@ def payload_paths(payload: Mapping[str, Any]) -> tuple[str, ...]:
             if name == "resourceType":
                 continue
             if name not in BACKBONES:
-                found[f"{kind}.{name}"] += 1
+                found[f"{kind}.{_named(name, value)}"] += 1
                 continue
             for item in value if isinstance(value, list) else [value]:
-                found.update(f"{kind}.{name}.{child}" for child in item)
+                found.update(f"{kind}.{name}.{_named(child, item[child])}" for child in item)
     return tuple(sorted(found))
+
+
+def _named(name: str, value: Any) -> str:
+    """The path of one member. ``_status`` holds the extension of the primitive ``status``."""
+    if isinstance(value, dict) and value.keys() == {"extension"}:
+        return f"{name.removeprefix('_')}.extension"
+    return name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,7 +26,8 @@ from careweir.minimise.manifest import (
     transformed_rows,
     withheld_rows,
 )
-from careweir.minimise.project import Projector, generalised, reference_to
+from careweir.minimise.moment import shift_days
+from careweir.minimise.project import Projector, generalised, masks, reference_to
 from careweir.minimise.scrub import scrubber_of
 from careweir.minimise.select import Question, Selected, Selector, asked_of_consents
 from careweir_kit.tool import Tool
@@ -35,6 +36,9 @@ SUBSETTED: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
     "code": "SUBSETTED",
 }
+# Beside SUBSETTED where a mark stands. Source: HL7 v3-ObservationValue: REDACTED is removed,
+# MASKED is hidden and could be uncovered by who has the key.
+REDACTED: Final = {"system": SUBSETTED["system"], "code": "REDACTED"}
 _SUBJECTS: Final = frozenset({"subject", "patient"})
 _ANY: Final[frozenset[CodeKey]] = frozenset()
 _OPAQUE: Final = frozenset({"Encounter", "ImagingStudy"})
@@ -66,6 +70,7 @@ def minimise(
     Args:
         subject_pseudonym: the id that stands for the patient.
         pseudonyms: kind and real reference (``Encounter``, ``Encounter/9``) to an opaque id.
+            From it comes the shift of dates too, so that the shift is kept as long as the ids are.
         as_of: the moment from which windows and ages count back; with an offset.
 
     Raises:
@@ -84,7 +89,9 @@ def minimise(
         if any(need.ways for need in planned) or not planned:
             selected = Selector(chart, decision.rights, question, refusals).select(planned)
             projector = _projector(chart, decision, pseudonyms, as_of)
-            payload = _Builder(projector, subject_pseudonym, refusals, transforms).bundle(selected)
+            masking = tuple(need for need in planned if need.need.mask)
+            builder = _Builder(projector, subject_pseudonym, refusals, transforms, masking)
+            payload = builder.bundle(selected)
         for refusal in _refused_paths(planned):
             refusals[refusal] = max(refusals[refusal], 1)
 
@@ -131,6 +138,7 @@ def _projector(
         pseudonyms=pseudonyms,
         as_of=as_of,
         scrub=lambda text: scrubber_of(chart)(text),
+        shift_days=shift_days(pseudonyms("Shift", chart.patient.reference)),
     )
 
 
@@ -157,12 +165,17 @@ def _refused_paths(planned: Iterable[PlannedNeed]) -> Iterator[Refusal]:
 
 @dataclass(frozen=True, slots=True)
 class _Builder:
-    """Builds the Bundle of one tool; ``refusals`` and ``transforms`` collect the manifest."""
+    """Builds the Bundle of one tool; ``refusals`` and ``transforms`` collect the manifest.
+
+    ``masking`` are the needs that want marks; ``masked`` collects the records that have one.
+    """
 
     projector: Projector
     subject: str
     refusals: Counter[Refusal]
     transforms: set[tuple[str, str]]
+    masking: tuple[PlannedNeed, ...] = ()
+    masked: set[int] = field(default_factory=set)
 
     def bundle(self, selected: Iterable[Selected]) -> dict[str, Any]:
         ordinals: Counter[str] = Counter()
@@ -188,12 +201,15 @@ class _Builder:
         self._refuse_rest(one, source, body)
         if not body:
             return None
+        body = body | self._masks(one, "", source, body)
         self.transforms.add((f"{kind}.id", "pseudonymise"))
         found: dict[str, Any] = {
             "resourceType": kind,
             "id": self._id(one.record, ordinal),
             "meta": {"tag": [SUBSETTED]},
         }
+        if one.record.index in self.masked:
+            found["meta"] = {"security": [REDACTED], "tag": [SUBSETTED]}
         for name in ("subject", "patient"):
             if name in source and kind != "Patient":
                 self.transforms.add((f"{kind}.{name}", "pseudonymise"))
@@ -265,10 +281,48 @@ class _Builder:
                 if name in item:
                     self._keep(one, way, name, self.projector.leaf(way, item[name], _ANY), part)
             if part:
-                kept.append(part)
+                kept.append(part | self._masks(one, head, item, part))
         if not kept:
             return None
         return kept if isinstance(value, list) else kept[0]
+
+    def _masks(
+        self, one: Selected, head: str, item: Mapping[str, Any], kept: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The marks of a resource, or of one item of its backbone ``head``, for what rights keep.
+
+        Sensitivity has none: it keeps whole resources here, and a mark would tell that there is
+        one.
+        """
+        asked = self._maskable(one)
+        if not asked:
+            return {}
+        kind, prefix = one.record.resource_type, f"{head}." if head else ""
+        opened = {way.path for way in one.ways}
+        names = [
+            name
+            for name, value in sorted(item.items())
+            if value not in (None, "", [], {})
+            and prefix + name in asked
+            and _why(one, prefix + name, opened)[0] == "role"
+        ]
+        found = masks(f"{kind}.{head}" if head else kind, names, kept)
+        if found:
+            self.masked.add(one.record.index)
+        return found
+
+    def _maskable(self, one: Selected) -> frozenset[str]:
+        """The paths of the masking needs that ask for a resource like this."""
+        codes = one.wanted | one.components
+        return frozenset().union(
+            *(
+                need.need.paths
+                for need in self.masking
+                if need.need.resource == one.record.resource_type
+                and one.asked.issuperset(need.need.paths)
+                and not (need.codes and need.codes.isdisjoint(codes))
+            )
+        )
 
     def _component_allowed(self, one: Selected, item: Mapping[str, Any]) -> bool:
         """A component leaves only under a known code that the need names and a class allows."""
@@ -311,14 +365,16 @@ class _Builder:
                     self._refuse(one, f"{head}.{element_name(place, child)}", opened)
 
     def _refuse(self, one: Selected, path: str, opened: set[str]) -> None:
-        full = f"{one.record.resource_type}.{path}"
-        for refused, reason, rule in one.refused:
-            if refused == path and path not in opened:
-                self.refusals[full, reason, rule] += 1
-                return
-        if path in opened or any(name.startswith(path + ".") for name in opened):
-            self.refusals[full, "unknown_code", "no code, unit or form that we know"] += 1
-        elif path in one.asked or any(name.startswith(path + ".") for name in one.asked):
-            self.refusals[full, "role", "no data class of the grant has this path"] += 1
-        else:
-            self.refusals[full, "not_needed_by_tool", "the tool does not ask for it"] += 1
+        self.refusals[f"{one.record.resource_type}.{path}", *_why(one, path, opened)] += 1
+
+
+def _why(one: Selected, path: str, opened: set[str]) -> tuple[str, str]:
+    """Reason and rule why an element of a selected resource stays here."""
+    for refused, reason, rule in one.refused:
+        if refused == path and path not in opened:
+            return reason, rule
+    if path in opened or any(name.startswith(path + ".") for name in opened):
+        return "unknown_code", "no code, unit or form that we know"
+    if path in one.asked or any(name.startswith(path + ".") for name in one.asked):
+        return "role", "no data class of the grant has this path"
+    return "not_needed_by_tool", "the tool does not ask for it"

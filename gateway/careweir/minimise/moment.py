@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import calendar
+import hashlib
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
+SHIFT_DAYS_MAX: Final = 365
 _DATE = re.compile(
     r"^(\d{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01])"
     r"(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2}))?)?)?$"
@@ -52,6 +54,31 @@ def read_end(value: Any) -> datetime | None:
 def is_moment(value: Any) -> bool:
     """True for a string that is a FHIR date, dateTime or instant and nothing else."""
     return read_moment(value) is not None
+
+
+def shift_days(pseudonym: str) -> int:
+    """How far the dates of one disclosure are moved: whole days in [-365, -1].
+
+    Spread evenly over the pseudonyms, so that it can be told by nobody who cannot make them.
+    """
+    digest = hashlib.sha256(pseudonym.encode()).digest()
+    return -1 - int.from_bytes(digest) % SHIFT_DAYS_MAX
+
+
+def shifted(value: Any, days: int) -> str | None:
+    """A full date or dateTime moved by whole days; time of day, offset and precision stay.
+
+    None for what is no moment, and for a year or a month: days cannot move it, and beside shifted
+    dates it would tell the shift.
+    """
+    if not is_moment(value) or len(value) < len("YYYY-MM-DD"):
+        return None
+    try:
+        day = date.fromisoformat(value[:10]) + timedelta(days=days)
+    except OverflowError:
+        return None
+    moved = day.isoformat() + value[10:]
+    return moved if is_moment(moved) else None
 
 
 def window_start(window: str, as_of: datetime) -> datetime:

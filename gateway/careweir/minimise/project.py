@@ -7,17 +7,19 @@ extension or free word comes along. What cannot be read in its kind is not sent.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from careweir.access import Vocabulary
-from careweir.access.plan import CodeKey, Way
+from careweir.access.elements import ELEMENTS, PRIMITIVE_KINDS, REQUIRED, VALUES
+from careweir.access.plan import SHIFT, CodeKey, Way
 from careweir.minimise.chart import Chart
-from careweir.minimise.moment import age_in_years, is_moment
+from careweir.minimise.moment import age_in_years, is_moment, shifted
 from careweir.minimise.sensitive import attachment_text
 from careweir_fhir.model import UCUM
+from careweir_fhir.systems import ABSENT_REASON, DATA_ABSENT
 
 AGE_YEARS_URL: Final = "urn:careweir:age-years"
 AGE_BAND_URL: Final = "urn:careweir:age-band"
@@ -50,6 +52,7 @@ class Projector:
     pseudonyms: Callable[[str, str], str]
     as_of: datetime
     scrub: Scrub
+    shift_days: int  # how far dates are moved where a way says so
 
     def leaf(self, way: Way, value: Any, wanted: frozenset[CodeKey]) -> Any:
         """The value of one element as it may leave, or None. A list stays a list."""
@@ -75,7 +78,7 @@ class Projector:
             case "date":
                 return self.date(way, value)
             case "period":
-                return self.period(value)
+                return self.period(way, value)
             case "reference":
                 return self.reference(way, value)
             case "text":
@@ -143,15 +146,25 @@ class Projector:
         return unit if unit in self.vocabulary.units else None
 
     def date(self, way: Way, value: Any) -> str | None:
-        """A FHIR date or dateTime, or only its year."""
+        """A FHIR date or dateTime, or only its year, or moved by the shift of the disclosure."""
+        if way.transform == SHIFT:
+            return shifted(value, self.shift_days)
         if not is_moment(value):
             return None
         return str(value)[:4] if way.transform == "year" else str(value)
 
-    def period(self, value: Any) -> dict[str, Any] | None:
-        """The start and end of a Period."""
+    def period(self, way: Way, value: Any) -> dict[str, Any] | None:
+        """The start and end of a Period, or both moved.
+
+        A Period of which one end cannot be moved is not sent: without its end it would seem to go
+        on.
+        """
         if not isinstance(value, dict):
             return None
+        if way.transform == SHIFT:
+            ends = [name for name in ("start", "end") if name in value]
+            moved = {name: shifted(value[name], self.shift_days) for name in ends}
+            return moved if moved and None not in moved.values() else None
         found = {name: value[name] for name in ("start", "end") if is_moment(value.get(name))}
         return found or None
 
@@ -181,6 +194,27 @@ class Projector:
             return None
         data = base64.b64encode(self.scrub(text).encode()).decode()
         return {"contentType": "text/plain; charset=utf-8", "data": data}
+
+
+def masks(place: str, names: Iterable[str], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The marks that stand for elements of ``place`` that are kept back, given what is kept.
+
+    A value becomes a reason why it is absent, an element that R4 requires keeps its place; any
+    other has no mark. INVARIANT: nothing here comes from the chart, and nothing of ``kept`` is
+    replaced (FHIR obs-6: a reason never stands beside a value).
+    """
+    found: dict[str, Any] = {}
+    for name in names:
+        if place in ("Observation", "Observation.component") and name in VALUES:
+            if kept.keys().isdisjoint(VALUES | {"dataAbsentReason"}):
+                coding = {"system": ABSENT_REASON, "code": "masked", "display": "Masked"}
+                found["dataAbsentReason"] = {"coding": [coding]}
+        elif name in REQUIRED.get(place, ()) and name not in kept:
+            kind, _, head = place.partition(".")
+            element = ELEMENTS[kind][f"{head}.{name}" if head else name]
+            key = f"_{name}" if element.kind in PRIMITIVE_KINDS else name
+            found[key] = {"extension": [{"url": DATA_ABSENT, "valueCode": "masked"}]}
+    return found
 
 
 def reference_to(kind: str, pseudonym: str) -> str:
