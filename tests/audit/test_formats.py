@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -76,8 +77,7 @@ def test_every_entry_is_a_valid_r4_audit_event(entry: Entry) -> None:
     AuditEvent.model_validate(event)
     assert event["action"] in tuple("CRUDE")
     assert event["outcome"] in ("0", "4", "8", "12")
-    agents = event["agent"]
-    assert isinstance(agents, list)
+    agents: Any = event["agent"]
     assert sum(agent["requestor"] for agent in agents) == 1
 
 
@@ -110,7 +110,8 @@ def test_a_failure_claims_no_profile_and_says_what_failed() -> None:
 def test_a_patient_is_named_by_its_key_only() -> None:
     event = audit_event(stored(EVENTS[0]), NAMES)
 
-    patient = event["entity"][0]["what"]  # type: ignore[index,call-overload]
+    entities: Any = event["entity"]
+    patient = entities[0]["what"]
     assert patient["identifier"] == {"system": "urn:careweir:patient-key", "value": "k" * 32}
 
 

@@ -11,11 +11,12 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audit.conftest import Clock, intent, outcome
-from careweir.audit import AuditKeys, open_trail
+from careweir.audit import AuditKeys, Query, open_trail
 from careweir.audit.chain import entry_hash, writer_prefix
 from careweir.audit.entry import Row, head_of
 from careweir.audit.note import Signer
@@ -37,7 +38,9 @@ class Held:
     contiguous = False
 
     def __init__(self, rows: Rows, seals: Sequence[Seal]) -> None:
-        self.rows, self.seals, self.total = rows, seals, len(rows)
+        self.rows = rows
+        self.seals: Sequence[Seal] = seals
+        self.total: int | None = len(rows)
 
     def alive(self, writer: str) -> bool:
         return False
@@ -65,24 +68,20 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rows, list[Seal]]:
     async def story() -> tuple[Rows, list[Seal]]:
         directory: Path = tmp_path_factory.mktemp("tampering")
         for boot in range(3):
-            trail = await open_trail(
+            trail: Any = await open_trail(
                 data_dir=directory, database_url=None, replica="gw", keys=KEYS, clock=Clock()
             )
             for n in range(boot * 14, boot * 14 + 14):
                 await trail.append(intent(n))
                 await trail.append(outcome(n))
                 if n % 5 == 0:
-                    await trail._sealer.seal()  # type: ignore[attr-defined]
-            store = trail._store  # type: ignore[attr-defined]
-            if boot < 2:
-                await trail.close()
-        await trail._sealer.seal()  # type: ignore[attr-defined]
-        from careweir.audit import Query
-
-        rows = [row for _, row in await store.page(Query(), 1_000)]
-        seals = await store.seals()
-        await trail.close()
-        return rows, seals
+                    await trail._sealer.seal()
+            if boot == 2:
+                await trail._sealer.seal()
+                rows = [row for _, row in await trail._store.page(Query(), 1_000)]
+                seals = await trail._store.seals()
+            await trail.close()
+        return rows, seals  # pyright: ignore[reportPossiblyUnboundVariable]  # three boots
 
     return asyncio.run(story())
 

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_the_trail_opens_and_closes_with_entries_of_its_own(opener: Opener, tmp_
             pass
         async with opener() as second:
             assert await kinds(second) == ["open", "close", "open"]
-            opening = (await entries(second))[-1].entry.body["predecessors"]
+            opening: Any = (await entries(second))[-1].entry.body["predecessors"]
             assert [head["seq"] for head in opening] == [2]
 
     asyncio.run(story())

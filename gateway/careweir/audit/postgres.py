@@ -23,8 +23,8 @@ from careweir.audit.entry import COLUMNS, Encoded, Query, Row, timestamp
 from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Head, Seal
 from careweir.errors import AuditUnavailable, ConfigInvalid
 
-CONNECT_S = 5.0
-COMMAND_S = 10.0
+CONNECT_S = 5
+COMMAND_S = 10
 WRITER_ROLE = "careweir_audit_writer"
 _MIGRATION_LOCK = 0x63727772
 SEALER_LOCK = 0x63727773
@@ -379,6 +379,7 @@ def _reason(error: Exception) -> str:
         return "the audit database does not let this role write"
     if isinstance(error, asyncpg.DiskFullError):
         return "the audit database has no room left"
-    if isinstance(error, asyncpg.PostgresError) and error.sqlstate and error.sqlstate[:2] != "08":
-        return f"the audit database refuses (SQLSTATE {error.sqlstate})"
+    state = getattr(error, "sqlstate", None)  # asyncpg sets it on each kind of PostgresError
+    if isinstance(error, asyncpg.PostgresError) and state and state[:2] != "08":
+        return f"the audit database refuses (SQLSTATE {state})"
     return "the audit database does not answer"

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 import asyncpg
+from asyncpg.cursor import Cursor
 
 from careweir.audit.entry import Row, head_of
 from careweir.audit.postgres import ROW_SQL, SEALS, connect, is_alive
@@ -73,7 +74,7 @@ class PostgresSource:
         self._alive = runner.run(_living(db, list(walk.chains)))
 
 
-async def _cursor(db: asyncpg.Connection) -> asyncpg.cursor.Cursor:
+async def _cursor(db: asyncpg.Connection) -> Cursor:
     return await db.cursor(
         f"SELECT position, {ROW_SQL} FROM careweir_audit.entry ORDER BY position"  # noqa: S608
     )

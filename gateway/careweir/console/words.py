@@ -213,5 +213,6 @@ def _spooled(entry: Entry, _names: Names) -> str:
 _SENTENCES: dict[str, Callable[[Entry, Names], str]] = {
     "decision": _decision, "refusal": _refusal, "intent": _intent, "outcome": _outcome,
     "withheld": _withheld, "computed": _computed, "answer": _answer, "read": _read,
-    "fetched": _fetched, "open": _open, "close": _close, "recovered": _recovered, "spooled": _spooled,
+    "fetched": _fetched, "open": _open, "close": _close, "recovered": _recovered,
+    "spooled": _spooled,
 }  # fmt: skip
