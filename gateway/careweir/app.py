@@ -6,8 +6,9 @@ import asyncio
 import gc
 import hmac
 import random
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -40,6 +41,7 @@ from careweir.ledger import Ledger
 from careweir.log import log
 from careweir.paths import policies_dir
 from careweir.pipeline import Gateway
+from careweir.reload import reload
 from careweir.settings import Settings
 from careweir.source import Source, load_sources
 from careweir.stages import House
@@ -117,6 +119,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         app.state.console = _console(settings, keys, trail, given.clock)
         log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
                  policy_revision=house.policies.revision)  # fmt: skip
+        _on_hangup(app.state.services, lambda: load_house(settings.config))
         gc.collect()
         gc.freeze()  # policies and rules live as long as the process: not searched again
         try:
@@ -150,6 +153,21 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_route("/docs", lambda _request: HTMLResponse(docs.page(document)))
     return app
+
+
+def _on_hangup(services: Services, read: Callable[[], House]) -> None:
+    """SIGHUP reads the policies again, where this process may have its signals."""
+    tasks: set[asyncio.Task[object]] = set()
+
+    def start() -> None:
+        task: asyncio.Task[object] = asyncio.create_task(
+            reload(services.gateway, services.ledger, read)
+        )
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    with suppress(RuntimeError, ValueError, NotImplementedError):  # not the main thread
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, start)
 
 
 async def _open(settings: Settings, keys: AuditKeys, clock: Clock) -> AuditTrail:

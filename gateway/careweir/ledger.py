@@ -77,6 +77,12 @@ class Ledger:
         )
         return InferenceLedger(self._trail, who, new_id=self._new_id)
 
+    async def reloaded(self, *, before: str, after: str, alarm: str | None) -> Receipt:
+        """A policy that was read again: the revision in force before and after, or the alarm."""
+        body = {"before": before, "after": after, "alarm": alarm}
+        outcome = "refused" if alarm else "reloaded"
+        return await self._trail.append(Entry(type="policy", body=body, outcome=outcome))
+
     async def read(self, actor: Actor, *, what: str, found: int) -> Receipt:
         """Reading the record is itself on the record."""
         body = {"role": actor.role, "token": actor.jti, "what": what, "found": found}

@@ -14,7 +14,6 @@ from careweir.access.decision_tables import Row, read_tables, run_row, run_table
 from careweir.access.diff import diff
 from careweir.access.explain import explain
 from careweir.access.lint import lint
-from careweir.access.reload import PolicyKeeper
 from careweir.access.schema import FILES
 from careweir.errors import PolicyInvalid
 from minimise.charts import CHEST, SEPSIS, tool
@@ -201,44 +200,6 @@ def test_lint_finds_codes_that_are_never_sent() -> None:
     odd = tool({"resource": "Observation", "paths": ("code",), "codes": {"loinc": ("1-1",)}})
 
     assert ("unknown-code", "loinc 1-1 is never sent") in rules(lint(SHIPPED, [odd]))
-
-
-def test_a_reload_takes_a_good_policy(copy: Path) -> None:
-    keeper = PolicyKeeper(copy)
-    held = keeper.current
-    edit(copy, "roles.yaml", "title: Scheduler", "title: Bed planner")
-
-    done = keeper.reload()
-
-    assert done.changed
-    assert keeper.current.roles["scheduler"] == "Bed planner"
-    assert held.roles["scheduler"] == "Scheduler"  # a request keeps the revision it began with
-
-
-def test_a_broken_reload_keeps_the_old_policy_and_raises_an_alarm(copy: Path) -> None:
-    keeper = PolicyKeeper(copy)
-    before = keeper.current
-    good = (copy / "roles.yaml").read_text(encoding="utf-8")
-    (copy / "roles.yaml").write_text("version: 1\nrolls: {}\n", encoding="utf-8")
-
-    done = keeper.reload()
-
-    assert keeper.current is before
-    assert not done.changed
-    assert done.alarm is not None
-    assert done.alarm.startswith("roles.yaml:")
-    assert keeper.alarm == done.alarm
-
-    (copy / "roles.yaml").write_text(good, encoding="utf-8")
-    assert keeper.reload().alarm is None
-    assert keeper.alarm is None
-
-
-def test_a_policy_that_is_broken_at_the_start_is_refused(copy: Path) -> None:
-    (copy / "roles.yaml").unlink()
-
-    with pytest.raises(PolicyInvalid):
-        PolicyKeeper(copy)
 
 
 def test_the_schemas_describe_the_files_as_an_editor_reads_them() -> None:

@@ -82,14 +82,14 @@ class Served:
 
 
 @contextmanager
-def serving(data: Path) -> Iterator[Served]:
+def serving(data: Path, *more: str) -> Iterator[Served]:
     """Start the demo gateway on a free port, yield it when ready, end it by SIGTERM."""
     data.mkdir(parents=True, exist_ok=True)
     stderr = data.parent / f"{data.name}.stderr"
     with stderr.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "careweir", "serve", "--demo", "--port", "0", "--data",
-             str(data)],
+             str(data), *more],
             stdout=subprocess.DEVNULL, stderr=log, env=environment(),
         )  # fmt: skip
     try:

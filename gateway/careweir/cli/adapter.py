@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from careweir_kit.conformance import check_adapter
 
 from careweir.app import load_house
 from careweir.cli.out import Refused, emit, read_input, say
 from careweir.cli.serve import Config
 from careweir_kit.adapter import VendorAnswer
+from careweir_kit.conformance import check_adapter
 from careweir_kit.registry import LoadedAdapter, discover_adapters, load_tool
 from careweir_kit.registry import replay as replay_answer
 from careweir_kit.tool import Tool

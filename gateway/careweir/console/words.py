@@ -28,9 +28,8 @@ OUTCOMES = {
 TYPES = {
     "decision": "Question allowed", "refusal": "Question refused", "intent": "Data sent to a tool",
     "fetched": "Chart pulled", "outcome": "A tool's outcome", "withheld": "Tool kept out",
-    "computed": "Computed here",
-    "answer": "Answer given", "read": "Record read", "open": "Gateway started",
-    "close": "Gateway ended", "recovered": "Database came back", "spooled": "Entries recovered",
+    "computed": "Computed here", "answer": "Answer given", "read": "Record read",
+    "policy": "Policy read again", "open": "Gateway started", "close": "Gateway ended", "recovered": "Database came back", "spooled": "Entries recovered",
 }  # fmt: skip
 # Source: HL7 Terminology, v3-ActReason (PurposeOfUse).
 PURPOSES = {
@@ -201,6 +200,11 @@ def _fetched(entry: Entry, _names: Names) -> str:
     )
 
 
+def _policy(entry: Entry, _names: Names) -> str:
+    alarm = text(entry.body, "alarm")
+    return f"A new policy was refused, the old one stays: {alarm}" if alarm else "Policy read again"
+
+
 def _recovered(entry: Entry, _names: Names) -> str:
     refused, replayed = number(entry.body, "refused"), number(entry.body, "replayed")
     return f"The database came back: {refused:,} attempts refused, {replayed:,} entries replayed"
@@ -213,6 +217,6 @@ def _spooled(entry: Entry, _names: Names) -> str:
 _SENTENCES: dict[str, Callable[[Entry, Names], str]] = {
     "decision": _decision, "refusal": _refusal, "intent": _intent, "outcome": _outcome,
     "withheld": _withheld, "computed": _computed, "answer": _answer, "read": _read,
-    "fetched": _fetched, "open": _open, "close": _close, "recovered": _recovered,
+    "fetched": _fetched, "policy": _policy, "open": _open, "close": _close, "recovered": _recovered,
     "spooled": _spooled,
 }  # fmt: skip

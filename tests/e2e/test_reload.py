@@ -1,0 +1,78 @@
+"""A policy is read again on SIGHUP: a good one comes into force, a broken one changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.charts import sepsis
+from support.paths import ROOT
+from support.running import Served, careweir, serving
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    folder = tmp_path / "policies"
+    shutil.copytree(ROOT / "policies", folder)
+    return folder
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, policies: Path) -> Iterator[Served]:
+    with serving(tmp_path / "data", "--config", str(policies)) as served:
+        yield served
+
+
+def hang_up(gateway: Served, *, times: int) -> list[dict[str, object]]:
+    """Send SIGHUP and wait until the trail holds that many reloads; newest first."""
+    os.kill(gateway.pid, signal.SIGHUP)
+    for _ in range(60):
+        found = careweir("audit", "search", "--type", "policy", "--data", str(gateway.data))
+        rows = [json.loads(line) for line in found.stdout.splitlines()]
+        if len(rows) >= times:
+            return rows
+        time.sleep(0.1)
+    raise AssertionError(found.stderr)
+
+
+def test_a_new_policy_counts_from_the_next_question_on(gateway: Served, policies: Path) -> None:
+    roles = policies / "roles.yaml"
+    before = gateway.ask(sepsis()).json()["policy"]["revision"]
+    forbid = "  - role: ed-physician\n    purpose: TREAT\n    reason: a test\n"
+    roles.write_text(roles.read_text().replace("forbids:\n", "forbids:\n" + forbid))
+
+    (reloaded,) = hang_up(gateway, times=1)
+
+    assert reloaded["outcome"] == "reloaded"
+    assert gateway.ask(sepsis()).status_code == 403
+    assert gateway.ask(sepsis(), role="hospitalist").json()["policy"]["revision"] != before
+
+
+def test_a_broken_policy_keeps_the_old_one_and_raises_an_alarm(
+    gateway: Served, policies: Path
+) -> None:
+    before = gateway.ask(sepsis()).json()["policy"]["revision"]
+    (policies / "roles.yaml").write_text("version: 1\nrolls: {}\n")
+
+    (refused,) = hang_up(gateway, times=1)
+
+    assert refused["outcome"] == "refused"
+    assert "roles.yaml" in json.dumps(refused["body"])
+    assert "policy refused, the old one stays" in gateway.stderr.read_text()
+    assert gateway.ask(sepsis()).json()["policy"]["revision"] == before
+
+
+def test_a_policy_that_is_broken_at_the_start_is_refused(policies: Path, tmp_path: Path) -> None:
+    (policies / "roles.yaml").write_text("")
+
+    done = careweir("serve", "--config", str(policies), "--data", str(tmp_path / "d"))
+
+    assert done.returncode == 2
+    assert b"roles.yaml" in done.stderr
