@@ -21,6 +21,24 @@ SYNTHEA = ROOT.parent / "shared" / "data" / "patients" / "synthea_r4"
 AS_OF = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
+# The marks of masking: in place of a required element, and of a value.
+MARK = {
+    "extension": [
+        {
+            "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+            "valueCode": "masked",
+        }
+    ]
+}
+WHY = {
+    "coding": [
+        {
+            "system": "http://terminology.hl7.org/CodeSystem/data-absent-reason",
+            "code": "masked",
+            "display": "Masked",
+        }
+    ]
+}
 
 Json = dict[str, Any]
 

@@ -29,7 +29,8 @@ TYPES = {
     "decision": "Question allowed", "refusal": "Question refused", "intent": "Data sent to a tool",
     "fetched": "Chart pulled", "outcome": "A tool's outcome", "withheld": "Tool kept out",
     "computed": "Computed here", "answer": "Answer given", "read": "Record read",
-    "policy": "Policy read again", "open": "Gateway started", "close": "Gateway ended", "recovered": "Database came back", "spooled": "Entries recovered",
+    "policy": "Policy read again", "open": "Gateway started", "close": "Gateway ended",
+    "recovered": "Database came back", "spooled": "Entries recovered",
 }  # fmt: skip
 # Source: HL7 Terminology, v3-ActReason (PurposeOfUse).
 PURPOSES = {
