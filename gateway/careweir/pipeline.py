@@ -89,7 +89,7 @@ class Gateway:
             replies = await ask_all(live, asked, strategy=question.strategy)
             replies += await self._stood_in(case, asked, replies)
             replies += withheld_replies(withheld)
-            findings = attributed(replies, question, case.as_of)
+            findings = attributed(case, replies)
             conflicts = await compared(findings, case.house.rules, patient=question.subject)
             context = result_context(case, self._clock())
             fhir = bundle_of(context, case.house, findings, conflicts, replies) if as_fhir else None

@@ -142,13 +142,14 @@ def satisfied(replies: Sequence[Reply], strategy: Strategy) -> bool:
     return bool(answered) and (any(answered) if strategy != "all" else all(answered))
 
 
-def attributed(
-    replies: Sequence[Reply], question: Question, as_of: datetime
-) -> tuple[Finding, ...]:
+def attributed(case: Case, replies: Sequence[Reply]) -> tuple[Finding, ...]:
     """All findings in one list, each with tool, version, encounter, study and moment.
 
-    Subject, study and encounter come from the question, never from a vendor's echo.
+    Subject, study and encounter come from the question, never from a vendor's echo. A tool that
+    got shifted dates cannot say when a finding was: it is then of the moment that was asked about.
     """
+    question, as_of = case.question, rfc3339(case.as_of)
+    shifted = {tool.tool for tool in case.house.tools.values() if shifts_dates(tool)}
     return tuple(
         finding.model_copy(
             update={
@@ -156,7 +157,7 @@ def attributed(
                 "tool_version": reply.version,
                 "study": question.study,
                 "encounter": question.encounter,
-                "effective": finding.effective or rfc3339(as_of),
+                "effective": (None if reply.tool in shifted else finding.effective) or as_of,
                 "fallback": reply.mode == "fallback",
                 "completeness": "partial" if reply.status == "partial" else finding.completeness,
             }
@@ -164,6 +165,11 @@ def attributed(
         for reply in replies
         for finding in reply.findings
     )
+
+
+def shifts_dates(tool: Tool) -> bool:
+    """True when this tool sees dates that were moved."""
+    return any("shift_dates" in need.transforms.values() for need in tool.needs)
 
 
 async def compared(

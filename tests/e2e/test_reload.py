@@ -33,13 +33,14 @@ def gateway(tmp_path: Path, policies: Path) -> Iterator[Served]:
 def hang_up(gateway: Served, *, times: int) -> list[dict[str, object]]:
     """Send SIGHUP and wait until the trail holds that many reloads; newest first."""
     os.kill(gateway.pid, signal.SIGHUP)
+    rows: list[dict[str, object]] = []
     for _ in range(60):
         found = careweir("audit", "search", "--type", "policy", "--data", str(gateway.data))
         rows = [json.loads(line) for line in found.stdout.splitlines()]
         if len(rows) >= times:
             return rows
         time.sleep(0.1)
-    raise AssertionError(found.stderr)
+    raise AssertionError(f"only {len(rows)} reloads are on the record")
 
 
 def test_a_new_policy_counts_from_the_next_question_on(gateway: Served, policies: Path) -> None:

@@ -10,7 +10,17 @@ import pytest
 from careweir.errors import QuestionInvalid
 from careweir.minimise import minimise_document
 from careweir_kit.tool import Tool
-from minimise.charts import AS_OF, CHEST, SEPSIS, bundle, observation, patient, policies, report
+from minimise.charts import (
+    AS_OF,
+    CHEST,
+    SEPSIS,
+    bundle,
+    observation,
+    patient,
+    policies,
+    report,
+    tool,
+)
 
 BODY = bundle(
     patient(), observation("8867-4", 80, encounter={"reference": "Encounter/e1"}), report()
@@ -84,3 +94,15 @@ def test_a_tool_of_two_capabilities_is_shown_under_the_one_that_is_granted() -> 
 
     assert code == 0
     assert document["payload"]["entry"][0]["resource"]["resourceType"] == "Patient"
+
+
+def test_every_transform_is_explained_in_words() -> None:
+    paths = ("code", "status", "effectiveDateTime", "valueQuantity")
+    moved = tool(
+        {"resource": "Observation", "paths": paths, "codes": {"loinc": ("8867-4",)},
+         "transforms": {"effectiveDateTime": "shift_dates"}}
+    )  # fmt: skip
+
+    document, _ = printed(moved, explain=True)
+
+    assert any("moved by the same number of days" in line for line in document["explain"])
