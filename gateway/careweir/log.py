@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -33,6 +33,16 @@ _TOKEN = re.compile(r"^[\w .:/@+\-\[\]<>(),;=#%]{0,200}$", re.ASCII)
 _THIRD_PARTY = ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpcore", "asyncio")
 
 
+class _Stderr:
+    """Standard error as it is when a line is written, not as it was at ``configure``."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure(*, json: bool = True, level: int = logging.INFO) -> None:
     """Set structlog and the standard library up so that only allowed keys reach stderr."""
     shared: list[structlog.types.Processor] = [
@@ -45,10 +55,10 @@ def configure(*, json: bool = True, level: int = logging.INFO) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _Stderr())),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Stderr())
     handler.setFormatter(_ForeignFormatter(json=json))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 
@@ -34,6 +35,21 @@ def test_undeclared_keys_and_free_text_are_dropped_and_counted(
     (line,) = lines(capsys)
     assert line["dropped_keys"] == 2
     assert "CANARY" not in json.dumps(line)
+
+
+def test_a_line_goes_to_standard_error_as_it_is_now(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as earlier:
+        gone = io.StringIO()
+        earlier.setattr("sys.stderr", gone)
+        configure()
+        gone.close()
+
+    log.info("vendor answered", tool="acme-sepsis")
+    logging.getLogger("uvicorn.error").error("starting")
+
+    assert [line["event"] for line in lines(capsys)] == ["vendor answered", "library message"]
 
 
 def test_an_exception_becomes_its_type_and_place(capsys: pytest.CaptureFixture[str]) -> None:
