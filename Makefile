@@ -24,8 +24,8 @@ demo: .venv/runtime  ## the main job on this machine: simulators, gateway, patie
 serve: .venv/runtime  ## the gateway with simulators and demo tokens on port 8080
 	$(BIN)/careweir serve --demo --data careweir-data
 
-test: .venv/dev  ## the whole test suite
-	$(BIN)/python -m pytest
+test: .venv/dev  ## the whole test suite, a file at a time on each core
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/dev  ## ruff: format and rules
 	$(BIN)/ruff format --check .
