@@ -20,7 +20,7 @@ from careweir.errors import AuditUnavailable, ConfigInvalid
 DATABASE_FILE = "audit.db"
 WRITERS_DIR = "audit-writers"
 APPLICATION_ID = 0x63727772  # "crwr"
-BUSY_MS = 5_000
+BUSY_MS = 2_000
 
 SEALER_LOCK = "sealer"
 SEALS = "SELECT start, size, ranges, note FROM audit_seal ORDER BY start"
