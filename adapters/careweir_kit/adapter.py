@@ -11,6 +11,8 @@ attempt. A tool is a file that names an adapter and fills in its mapping (``tool
 An adapter whose manifest says ``transport: in_process`` has one function instead:
 
     compute(tool, ask)                  minimised chart  ->  findings, without any disclosure
+
+A vendor that sends results by itself is read by two functions more: see ``push.py``.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ class AdapterManifest(BaseModel):
     protocol: str  # the standard or API that it speaks, with its version
     source: str  # where the format is defined
     transport: Literal["http", "in_process"] = "http"
+    content_type: str = "application/json"  # of its answers, and of its recordings
+    pushes: tuple[str, ...] = ()  # media types that it reads when the vendor sends by itself
     quality: Literal["bronze", "silver", "gold"] = "bronze"
     codeowners: tuple[str, ...] = Field(min_length=1)
     limits: tuple[str, ...] = ()  # what it does not do, in plain words

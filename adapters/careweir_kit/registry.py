@@ -29,6 +29,7 @@ from careweir_kit.adapter import (
 )
 from careweir_kit.errors import ToolFileInvalid, VendorProtocolBroken
 from careweir_kit.mapping import places
+from careweir_kit.push import PushAdapter
 from careweir_kit.strict_yaml import YamlRefused, load_mapping
 from careweir_kit.tool import Tool
 
@@ -50,6 +51,11 @@ class LoadedAdapter:
     def http(self) -> HttpAdapter:
         """The module of an adapter with ``transport: http``."""
         return cast(HttpAdapter, self.module)
+
+    @property
+    def push(self) -> PushAdapter | None:
+        """The same module where the vendor may send results by itself, else None."""
+        return cast(PushAdapter, self.module) if self.manifest.pushes else None
 
     @property
     def in_process(self) -> InProcessAdapter:

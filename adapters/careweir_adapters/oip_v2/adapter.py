@@ -34,6 +34,15 @@ from careweir_kit.payload import (
     patient_gender,
     standing,
 )
+from careweir_kit.push import (
+    Binding,
+    Push,
+    Pushed,
+    PushReply,
+    Receipt,
+    json_reply,
+    message_id_of,
+)
 from careweir_kit.tool import Tool
 
 _JOIN = "~"  # stands in no pseudonym; what precedes it in ``id`` is the patient
@@ -148,3 +157,19 @@ def _echoes(found: InferAnswer, ask: Ask | None) -> tuple[str, ...]:
         return (found.id.partition(_JOIN)[0],)
     whole = found.id == f"{ask.subject}{_JOIN}{ask.request_id}"
     return (ask.subject,) if whole else (found.id,)
+
+
+def parse_push(tool: Tool, push: Push) -> Pushed:
+    """An inference that comes late is the answer itself. Raises VendorProtocolBroken."""
+    verdict = classify_answer(tool, push.as_answer)
+    if verdict.answer_class != "ok":
+        raise VendorProtocolBroken(verdict.note)
+    name = infer_answer(json_object(push.as_answer)).id or ""
+    request_id = name.partition(_JOIN)[2] or None
+    parsed = parse_findings(tool, None, push.as_answer)
+    return Pushed(parsed, Binding(message_id_of(push), request_id))
+
+
+def acknowledge(tool: Tool, push: Push, receipt: Receipt) -> PushReply:
+    """The protocol has no receipt of its own."""
+    return json_reply(receipt)

@@ -76,7 +76,8 @@ def replay(
     Example: careweir adapter replay oip_v2 answer.json --status 200
     """
     adapter, tool = _resolve(name, tool_file, config)
-    answer = VendorAnswer(status, _headers(header or []), read_input(file))
+    headers = {"content-type": adapter.manifest.content_type} | _headers(header or [])
+    answer = VendorAnswer(status, headers, read_input(file))
     emit(replay_answer(adapter, tool, answer))
 
 
@@ -96,7 +97,7 @@ def _resolve(name: str, tool_file: Path | None, config: Path | None) -> tuple[Lo
 
 
 def _headers(pairs: list[str]) -> dict[str, str]:
-    headers = {"content-type": "application/json"}
+    headers: dict[str, str] = {}
     for pair in pairs:
         key, colon, value = pair.partition(":")
         if not colon:
