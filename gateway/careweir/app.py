@@ -45,6 +45,7 @@ from careweir.reload import reload
 from careweir.settings import Settings
 from careweir.source import Source, load_sources
 from careweir.stages import House
+from careweir.state import State, StateKeys, open_state
 from careweir_fhir import validate
 from careweir_kit.errors import ToolFileInvalid
 from careweir_kit.registry import discover_adapters, load_tools
@@ -106,6 +107,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(validate.preload)  # so that no first answer waits for imports
         keys = AuditKeys.load_or_create(settings.keys_dir or settings.data / "keys")
+        state = await _remember(settings, given.clock)
         trail = await _open(settings, keys, given.clock)
         transports = _transports(house, settings, given)
         sources = load_sources(
@@ -114,7 +116,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             clock=given.clock,
         )
         app.state.services = _services(
-            settings, given, house, trail, keys, transports, sources, rules
+            settings, given, house, trail, state, keys, transports, sources, rules
         )
         app.state.console = _console(settings, keys, trail, given.clock)
         log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
@@ -130,6 +132,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             for source in sources.values():
                 await source.close()
             await trail.close()
+            await state.close()
 
     app = FastAPI(
         title="careweir",
@@ -182,6 +185,17 @@ async def _open(settings: Settings, keys: AuditKeys, clock: Clock) -> AuditTrail
     )
 
 
+async def _remember(settings: Settings, clock: Clock) -> State:
+    """What is kept between requests, in the same kind of database as the record."""
+    url = settings.database_url
+    return await open_state(
+        data_dir=settings.data,
+        database_url=url.get_secret_value() if url else None,
+        keys=StateKeys.load_or_create(settings.keys_dir or settings.data / "keys"),
+        clock=clock,
+    )
+
+
 def _console(settings: Settings, keys: AuditKeys, trail: AuditTrail, clock: Clock) -> Console:
     """What the auditor's page needs beside the services: whose key, and how to verify."""
     url = settings.database_url.get_secret_value() if settings.database_url else None
@@ -216,6 +230,7 @@ def _services(
     given: Overrides,
     house: House,
     trail: AuditTrail,
+    state: State,
     keys: AuditKeys,
     transports: Mapping[str, Transport],
     sources: Mapping[str, Source],
@@ -237,6 +252,7 @@ def _services(
         gateway,
         verifier=TokenVerifier(rules, clock=given.clock),
         trail=trail,
+        state=state,
         ledger=ledger,
         deadline_ms_default=settings.deadline_ms_default,
     )

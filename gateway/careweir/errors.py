@@ -12,6 +12,7 @@
       DegradedError
         NoToolAnswered       502/503/504  every tool was asked and none gave an answer
         Overloaded           503      shed before anything was recorded or sent
+        StateUnavailable     503      what must be remembered for this cannot be now
       IntegrityError
         AuditUnavailable     503      what cannot be recorded is not sent
         AnswerUnrecorded     503      sent and answered, but what cannot be recorded is not given
@@ -124,6 +125,13 @@ class Overloaded(DegradedError):
 
     code = "overloaded"
     title = "Too much work at once"
+
+
+class StateUnavailable(DegradedError):
+    """The state store cannot be read or written; only what needs it fails."""
+
+    code = "state_unavailable"
+    title = "What must be remembered for this cannot be stored or read now"
 
 
 # --- the record cannot be kept ----------------------------------------------------------------

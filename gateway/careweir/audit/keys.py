@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import os
-import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from careweir.errors import ConfigInvalid
+from careweir.keyfile import KEY_BYTES, load_or_create_key
 
-KEY_BYTES = 32
 _PATIENT_KEY_BYTES = 16  # 128 bits name a patient beyond any collision
 MAC_FILE = "audit-mac.key"
 PATIENT_FILE = "audit-patient.key"
@@ -38,7 +36,7 @@ class AuditKeys:
     def load_or_create(cls, directory: Path) -> AuditKeys:
         """The keys in ``directory``; each that is missing is made, readable by its owner only."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return cls(*(_create(directory / name) for name in _FILES))
+        return cls(*(load_or_create_key(directory / name) for name in _FILES))
 
     @classmethod
     def load(cls, directory: Path) -> AuditKeys | None:
@@ -63,26 +61,3 @@ class AuditKeys:
         """
         digest = hmac.digest(self.patient, reference.encode(), "sha256")
         return digest[:_PATIENT_KEY_BYTES].hex()
-
-
-def _create(path: Path) -> bytes:
-    """Write a new key unless there is one. Whoever links it first wins, and all read that one."""
-    if not path.exists():
-        fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.write(descriptor, secrets.token_bytes(KEY_BYTES))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        _link(fresh, path)
-    return path.read_bytes()
-
-
-def _link(fresh: Path, path: Path) -> None:
-    try:
-        os.link(fresh, path)
-    except FileExistsError:
-        pass  # another process was first: its key is the key
-    finally:
-        fresh.unlink()
