@@ -25,10 +25,13 @@ from careweir import __version__
 from careweir.access import PolicySet
 from careweir.api import docs, openapi
 from careweir.api.auth import TokenRules, TokenVerifier
+from careweir.api.fhir import FhirBase
+from careweir.api.fhir import router as fhir
 from careweir.api.middleware import BodyCap, CrashToProblem, RequestId
 from careweir.api.problems import on_bad_parameter, on_gateway_error, on_http_error
 from careweir.api.routes import Services, router
 from careweir.audit import AuditKeys, AuditTrail, open_trail, verify
+from careweir.audit.audit_event import Names
 from careweir.audit.witness import FileWitness, SyslogWitness, Witness
 from careweir.capabilities import load_capabilities
 from careweir.conflicts import load_rules
@@ -119,6 +122,8 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             settings, given, house, trail, state, keys, transports, sources, rules
         )
         app.state.console = _console(settings, keys, trail, given.clock)
+        names = Names(actor_system=rules.issuer) if rules else Names()
+        app.state.fhir = FhirBase(settings.public_url, keys.patient_key, given.clock, names)
         log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
                  policy_revision=house.policies.revision)  # fmt: skip
         _on_hangup(app.state.services, lambda: load_house(settings.config))
@@ -148,6 +153,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         ],
     )
     app.include_router(router)
+    app.include_router(fhir)
     app.include_router(console)
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(HTTPException, on_http_error)

@@ -83,11 +83,22 @@ class Ledger:
         outcome = "refused" if alarm else "reloaded"
         return await self._trail.append(Entry(type="policy", body=body, outcome=outcome))
 
-    async def read(self, actor: Actor, *, what: str, found: int) -> Receipt:
-        """Reading the record is itself on the record."""
-        body = {"role": actor.role, "token": actor.jti, "what": what, "found": found}
+    async def read(
+        self, actor: Actor, *, what: str, found: int, patient_key: str | None = None
+    ) -> Receipt:
+        """Reading the record is itself on the record; of one patient, on that patient's too."""
+        body = {
+            "role": actor.role, "token": actor.jti, "site": actor.site, "what": what,
+            "found": found,
+        }  # fmt: skip
         return await self._trail.append(
-            Entry(type="read", body=body, actor=actor.subject, client=actor.client)
+            Entry(
+                type="read",
+                body=body,
+                patient_key=patient_key,
+                actor=actor.subject,
+                client=actor.client,
+            )
         )
 
 

@@ -30,7 +30,12 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
         description="host:port over TCP.",
     )
-    replica: str = Field(default="gateway-1", pattern=r"^[A-Za-z0-9.-]{1,40}$", description="Name.")
+    replica: str = Field(default="gateway-1", pattern=r"^[A-Za-z0-9.-]{1,32}$", description="Name.")
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+[^\s?#/]$",
+        description="Where callers find this gateway.",
+    )
     token_issuer: str | None = Field(default=None, description="Issuer of access tokens.")
     token_audience: str = Field(default="careweir", description="Audience that tokens must name.")
     token_jwks: Path | None = Field(default=None, description="File with the issuer's JWKS.")

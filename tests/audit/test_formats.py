@@ -15,10 +15,12 @@ from fhir.resources.R4B.auditevent import AuditEvent
 
 from audit.conftest import intent, outcome
 from careweir.audit import AuditKeys, Entry, Query, Receipt, Stored, open_trail
-from careweir.audit.audit_event import DCM, Names, audit_event
+from careweir.audit.audit_event import Names, audit_event, event_id, place_of
+from careweir.audit.event_kinds import DCM
 from careweir.audit.formats import csv_lines, ocsf_event, ocsf_lines
+from careweir_fhir.validate import problems
 
-NAMES = Names(gateway="Device/careweir", host="gw.example.org", site="north")
+NAMES = Names()
 BODY = {"role": "ed-physician", "purpose": "TREAT", "sent": ["Observation.valueQuantity"]}
 
 
@@ -60,7 +62,8 @@ def test_ocsf_events_are_api_activity() -> None:
 
 EVENTS = [
     Entry("intent", BODY, "inf_1", "dis_1", "k" * 32, "dr-1", "ehr", "acme-sepsis"),
-    Entry("outcome", {}, "inf_1", "dis_1", "k" * 32, "dr-1", "ehr", "acme-sepsis", "timed_out"),
+    Entry("withheld", BODY, "inf_1", None, "k" * 32, "dr-1", "ehr", "acme-sepsis", "withheld"),
+    Entry("policy", {"before": "a", "after": "b", "alarm": None}, outcome="reloaded"),
     Entry("decision", BODY, "inf_1", actor="dr-1", client="ehr"),
     Entry("refusal", BODY, actor="scheduler-1", outcome="denied"),
     Entry("read", {"purpose": "HCOMPL"}, actor="auditor-1"),
@@ -76,13 +79,14 @@ def test_every_entry_is_a_valid_r4_audit_event(entry: Entry) -> None:
 
     AuditEvent.model_validate(event)
     assert event["action"] in tuple("CRUDE")
-    assert event["outcome"] in ("0", "4", "8", "12")
+    assert event.get("outcome") in ("0", "4", "8", "12", None)
+    assert not problems(event)
     agents: Any = event["agent"]
     assert sum(agent["requestor"] for agent in agents) == 1
 
 
 def test_an_intent_is_a_disclosure_by_the_gateway_to_the_vendor() -> None:
-    event = audit_event(stored(EVENTS[0]), NAMES)
+    event = audit_event(stored(EVENTS[0]), NAMES, "answered")
 
     assert event["meta"]["profile"] == [  # type: ignore[index,call-overload]
         "https://profiles.ihe.net/ITI/BALP/StructureDefinition/"
@@ -101,10 +105,38 @@ def test_an_intent_is_a_disclosure_by_the_gateway_to_the_vendor() -> None:
 
 
 def test_a_failure_claims_no_profile_and_says_what_failed() -> None:
-    event = audit_event(stored(EVENTS[1]), NAMES)
+    event = audit_event(stored(EVENTS[0]), NAMES, "vendor_timed_out")
 
     assert "meta" not in event
-    assert (event["outcome"], event["outcomeDesc"]) == ("8", "timed_out")
+    assert (event["outcome"], event["outcomeDesc"]) == ("8", "vendor_timed_out")
+
+
+def test_a_disclosure_under_way_claims_no_outcome_and_no_profile() -> None:
+    event = audit_event(stored(EVENTS[0]), NAMES)
+
+    assert "meta" not in event
+    assert "outcome" not in event
+    assert "under way" in str(event["outcomeDesc"])
+
+
+def test_token_and_policy_revision_are_policies_of_the_person() -> None:
+    body = {"token": "a b", "policy_revision": "sha256:0a"}
+
+    event = audit_event(stored(Entry("decision", body, actor="dr-1")), NAMES)
+
+    assert event["agent"][-1]["policy"] == [  # type: ignore[index,call-overload]
+        "urn:ietf:params:oauth:jti:a%20b",
+        "urn:careweir:policy:sha256%3A0a",
+    ]
+    assert not problems(event)
+
+
+def test_an_id_leads_back_to_the_place_of_its_entry() -> None:
+    assert place_of(event_id("north-1.0a1b", 118)) == ("north-1.0a1b", 118)
+    for foreign in ("", "gw", "gw-", "-1", "gw-01", "gw-x", "gw-1٣"):
+        assert place_of(foreign) is None
+    longest = f"{'r' * 32}.{'0' * 16}"
+    assert len(event_id(longest, 10**14 - 1)) == 64
 
 
 def test_a_patient_is_named_by_its_key_only() -> None:

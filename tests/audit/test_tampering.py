@@ -18,7 +18,7 @@ import pytest
 from audit.conftest import Clock, intent, outcome
 from careweir.audit import AuditKeys, Query, open_trail
 from careweir.audit.chain import entry_hash, writer_prefix
-from careweir.audit.entry import Row, head_of
+from careweir.audit.entry import Row, agrees
 from careweir.audit.note import Signer
 from careweir.audit.report import Findings
 from careweir.audit.seal import ORIGIN
@@ -47,7 +47,7 @@ class Held:
 
     def feed(self, walk: Walk, findings: Findings) -> Iterator[None]:
         raw = [
-            (n, *row[:6], row.recorded, row.disclosure, row.type, agrees(row))
+            (n, *row[:6], row.recorded, row.disclosure, row.type, agrees(row.body, row[6:]))
             for n, row in enumerate(self.rows)
         ]
         walk.take(raw, self._full)
@@ -55,10 +55,6 @@ class Held:
 
     def _full(self, raw: RawRow) -> Row:
         return self.rows[raw[0]]
-
-
-def agrees(row: Row) -> bool:
-    return row.body.startswith(head_of(row[6:]))
 
 
 @pytest.fixture(scope="module")

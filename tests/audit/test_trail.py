@@ -178,7 +178,8 @@ def test_the_database_refuses_to_change_or_remove_an_entry(opener: Opener, tmp_p
     asyncio.run(story())
     db = sqlite3.connect(tmp_path / "audit.db")
     copied = "SELECT position, writer, 9, prev_hash, hash, mac, body, actor, client, disclosure,"
-    copied += " inference, outcome, patient_key, recorded, tool, type FROM audit_entry LIMIT 1"
+    copied += " inference, outcome, patient_key, recorded, tool, type,"
+    copied += " policy, purpose, site, token FROM audit_entry LIMIT 1"
     for attack in (
         "UPDATE audit_entry SET actor = 'x'",
         "DELETE FROM audit_entry",

@@ -106,6 +106,35 @@ def test_a_refused_override_is_listed_too(tmp_path: Path) -> None:
     run(tmp_path / "data", visit)
 
 
+def test_an_auditor_of_one_site_sees_that_site_only(tmp_path: Path) -> None:
+    async def visit(client: httpx.AsyncClient) -> None:
+        asker = token("ed-physician", ["TREAT"])
+        north = (await ask(client, asker, "TREAT")).json()["id"]
+        records = {"params": {"inference": north}}
+        shown = {}
+        for site in ("north", "south"):
+            bearer = token("auditor", ["HCOMPL"], site=site)
+            await client.post("/console/session", data={"token": bearer})
+            shown[site] = (
+                (await client.get(PATH)).text,
+                (await client.get(f"{PATH}/{north}")).status_code,
+                (await client.get(f"{PATH}/download", params={"format": "ndjson"})).text,
+                len((await client.get("/v1/audit/records", **records,
+                     headers={"Authorization": f"Bearer {bearer}"})).json()["records"]),
+            )  # fmt: skip
+
+        assert north in shown["north"][0]
+        assert shown["north"][1] == 200
+        assert north in shown["north"][2]
+        assert shown["north"][3] > 1
+        assert north not in shown["south"][0]
+        assert shown["south"][1] == 404
+        assert north not in shown["south"][2]
+        assert shown["south"][3] == 0
+
+    run(tmp_path / "data", visit)
+
+
 def test_verify_now_names_the_first_changed_record(tmp_path: Path) -> None:
     data = tmp_path / "data"
 

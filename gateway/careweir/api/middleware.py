@@ -6,7 +6,7 @@ import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from careweir.api.problems import on_crash, problem
+from careweir.api.problems import on_crash, on_too_large
 from careweir.ids import new_id
 
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9_.-]{1,64}$")
@@ -66,8 +66,7 @@ class BodyCap:
             await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        detail = f"the limit is {self._bytes_max} bytes"
-        response = problem(413, "body_too_large", "The request body is too large", detail)
+        response = on_too_large(scope["path"], self._bytes_max)
         response.headers["Connection"] = "close"
         await response(scope, receive, send)
 
@@ -109,5 +108,5 @@ class CrashToProblem:
         except Exception as error:
             if scope["type"] != "http" or started:
                 raise
-            response = await on_crash(None, error)
+            response = await on_crash(scope["path"], error)
             await response(scope, receive, send)

@@ -56,6 +56,33 @@ INFERENCE: dict[str, Any] = {
         "504": {"description": "Every tool timed out.", "content": _BOTH},
     },
 }
+_OUTCOME = {"schema": {"type": "object", "description": "An OperationOutcome."}}
+
+
+def _fhir_refused(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/fhir+json": _OUTCOME}}
+
+
+_FHIR = {"content": {"application/fhir+json": {"schema": {"type": "object"}}}}
+_FHIR_AUTH = {
+    "401": _fhir_refused("No token, or one that does not hold."),
+    "403": _fhir_refused("Not this role, or not this scope."),
+    "406": _fhir_refused("Only JSON is served."),
+}
+FHIR_SEARCH: dict[str, Any] = {
+    "responses": {
+        "200": {"description": "A Bundle of type searchset.", **_FHIR},
+        "400": _fhir_refused("A parameter that cannot be used."),
+        **_FHIR_AUTH,
+    }
+}
+FHIR_READ: dict[str, Any] = {
+    "responses": {
+        "200": {"description": "The resource.", **_FHIR},
+        **_FHIR_AUTH,
+        "404": _fhir_refused("No such resource, or not for this reader."),
+    }
+}
 
 _TEXT = {"type": ["string", "null"]}
 SCHEMAS: dict[str, Any] = {

@@ -9,10 +9,17 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from careweir.api import outcomes
 from careweir.errors import AccessDenied, GatewayError, QuestionInvalid
 from careweir.log import log
 
 MEDIA_TYPE = "application/problem+json"
+
+
+def on_too_large(path: str, bytes_max: int) -> Response:
+    """A body above the limit."""
+    detail = f"the limit is {bytes_max} bytes"
+    return _refused(path, 413, "body_too_large", "The request body is too large", detail)
 
 
 def problem(status: int, code: str, title: str, detail: str = "", **more: Any) -> Response:
@@ -23,7 +30,16 @@ def problem(status: int, code: str, title: str, detail: str = "", **more: Any) -
     return Response(orjson.dumps(body | more), status_code=status, media_type=MEDIA_TYPE)
 
 
-async def on_gateway_error(_request: Request, error: Exception) -> Response:
+def _refused(
+    where: str, /, status: int, code: str, title: str, detail: str = "", **more: Any
+) -> Response:
+    """A problem document, or below the FHIR base an OperationOutcome."""
+    if outcomes.is_below(where):
+        return outcomes.refused(status, code, title, detail)
+    return problem(status, code, title, detail, **more)
+
+
+async def on_gateway_error(request: Request, error: Exception) -> Response:
     """A refusal that the gateway decided on."""
     assert isinstance(error, GatewayError)
     more: dict[str, Any] = {}
@@ -31,7 +47,8 @@ async def on_gateway_error(_request: Request, error: Exception) -> Response:
         more["path"] = error.path
     if isinstance(error, AccessDenied) and error.because:
         more["because"] = list(error.because)
-    response = problem(error.status, error.code, error.title, error.detail, **more)
+    path = request.url.path
+    response = _refused(path, error.status, error.code, error.title, error.detail, **more)
     if error.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="careweir", error="invalid_token"'
     if error.retry_after_s is not None or error.status == 503:
@@ -39,28 +56,28 @@ async def on_gateway_error(_request: Request, error: Exception) -> Response:
     return response
 
 
-async def on_bad_parameter(_request: Request, error: Exception) -> Response:
+async def on_bad_parameter(request: Request, error: Exception) -> Response:
     """A query parameter that is missing or of another type: its name, never its value."""
     assert isinstance(error, RequestValidationError)
     places = sorted({".".join(map(str, problem["loc"][1:])) for problem in error.errors()})
-    return problem(
-        422, "question_invalid", "The question cannot be used", "a parameter is missing or wrong",
-        path=", ".join(places),
+    return _refused(
+        request.url.path, 422, "question_invalid", "The question cannot be used",
+        "a parameter is missing or wrong", path=", ".join(places),
     )  # fmt: skip
 
 
-async def on_http_error(_request: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: Exception) -> Response:
     """404 and 405 of the router itself."""
     status = getattr(error, "status_code", 500)
     titles = {404: ("not_found", "Not found"), 405: ("method_not_allowed", "Method not allowed")}
     code, title = titles.get(status, ("http_error", "The request cannot be served"))
-    response = problem(status, code, title)
+    response = _refused(request.url.path, status, code, title)
     for name, value in (getattr(error, "headers", None) or {}).items():
         response.headers[name] = value
     return response
 
 
-async def on_crash(_request: Request | None, error: Exception) -> Response:
+async def on_crash(path: str, error: Exception) -> Response:
     """Anything else: the place goes to the log, nothing of it to the caller."""
     log.error("request failed", exc_info=error)
-    return problem(500, "internal_error", "The gateway failed")
+    return _refused(path, 500, "internal_error", "The gateway failed")

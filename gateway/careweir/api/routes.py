@@ -8,12 +8,13 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from careweir.access import Actor
+from careweir.access.readers import READERS, check_reader
 from careweir.api import openapi
 from careweir.api.auth import TokenVerifier
 from careweir.api.idempotency import AnsweredOnce, checked_key
 from careweir.audit import AuditTrail, Query, Stored
 from careweir.capabilities import described
-from careweir.errors import AccessDenied, NotFound
+from careweir.errors import NotFound
 from careweir.ledger import Ledger
 from careweir.pipeline import Gateway
 from careweir.preview import previewed
@@ -21,7 +22,6 @@ from careweir.question import Answer, read_question, rfc3339
 from careweir.state import State
 
 FHIR_JSON = "application/fhir+json"
-READERS = frozenset({"auditor", "privacy-officer"})
 
 router = APIRouter()
 
@@ -142,20 +142,26 @@ async def disclosure(request: Request, disclosure: str) -> Response:
     services, actor = _services(request), _actor(request)
     query = Query(disclosure=disclosure, type="intent", limit=1)
     found = [row async for row in services.trail.read(query)]
-    mine = [row for row in found if actor.role in READERS or row.entry.actor == actor.subject]
+    mine = [row for row in found if _may_see(actor, row)]
     await services.ledger.read(actor, what="disclosure", found=len(mine))
     if not mine:
         raise NotFound("no such disclosure, or not for this reader")
     return _json(mine[0].entry.body["manifest"])
 
 
+def _may_see(actor: Actor, row: Stored) -> bool:
+    """Who caused a disclosure may; so may a reader of the record, within the reader's site."""
+    site = row.entry.body.get("site")
+    reads = actor.role in READERS and actor.site in (None, site)
+    return reads or row.entry.actor == actor.subject
+
+
 @router.get("/v1/audit/records", openapi_extra=openapi.LIST)
 async def records(request: Request, inference: str) -> Response:
     """Everything on the record about one inference, for auditors."""
     services, actor = _services(request), _actor(request)
-    if actor.role not in READERS:
-        raise AccessDenied("reading the audit trail needs the role auditor or privacy-officer")
-    query = Query(inference=inference, limit=1000)
+    check_reader(actor)
+    query = Query(inference=inference, site=actor.site, limit=1000)
     found = [_record(row) async for row in services.trail.read(query)]
     await services.ledger.read(actor, what="inference", found=len(found))
     return _json({"records": found})
@@ -165,8 +171,7 @@ async def records(request: Request, inference: str) -> Response:
 async def checkpoint(request: Request) -> Response:
     """The newest signed head over all entries (C2SP note): keep it outside to hold us to it."""
     services, actor = _services(request), _actor(request)
-    if actor.role not in READERS:
-        raise AccessDenied("reading the audit trail needs the role auditor or privacy-officer")
+    check_reader(actor)
     note = await services.trail.checkpoint()
     if note is None:
         raise NotFound("nothing is sealed yet")
@@ -177,8 +182,7 @@ async def checkpoint(request: Request) -> Response:
 async def proof(request: Request, writer: str, seq: int) -> Response:
     """That the entry of a receipt stands in the tree of a signed checkpoint (RFC 6962)."""
     services, actor = _services(request), _actor(request)
-    if actor.role not in READERS:
-        raise AccessDenied("reading the audit trail needs the role auditor or privacy-officer")
+    check_reader(actor)
     found = await services.trail.proof(writer, seq)
     if found is None:
         raise NotFound("no such entry, or not sealed yet")

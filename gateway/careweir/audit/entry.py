@@ -2,13 +2,14 @@
 
 The stored body of an entry is one JSON object whose keys are sorted: the searchable facts first
 and what happened last, under ``what``. The facts also stand in columns of their own so that they
-can be searched; ``head_of`` makes the same bytes from the columns, so that a verifier can check
-that they agree with the hashed body without decoding it.
+can be searched; ``agrees`` makes the same bytes from the columns, so that a verifier can check
+that they agree with the hashed body without decoding it. Four facts (``LIFTED``) are taken out of
+``what``; entries from before schema 2 do not have them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
@@ -18,10 +19,15 @@ import orjson
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
 COLUMNS = (
-    "actor", "client", "disclosure", "inference", "outcome", "patient_key", "recorded", "tool",
-    "type",
+    "actor", "client", "disclosure", "inference", "outcome", "patient_key", "policy", "purpose",
+    "recorded", "site", "token", "tool", "type",
 )  # fmt: skip
-WHAT = b',"what":'
+LIFTED = {"policy": "policy_revision", "purpose": "purpose", "site": "site", "token": "token"}
+_OLD_COLUMNS = tuple(name for name in COLUMNS if name not in LIFTED)  # before schema 2
+_NEW_PLACES = tuple(COLUMNS.index(name) for name in LIFTED)
+_WHAT = b',"what":'
+_SHAPES = ({*COLUMNS, "what"}, {*_OLD_COLUMNS, "what"})
+Values: TypeAlias = "str | tuple[str, ...] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,11 @@ class Encoded(NamedTuple):
     inference: str | None
     outcome: str | None
     patient_key: str | None
+    policy: str | None
+    purpose: str | None
     recorded: str
+    site: str | None
+    token: str | None
     tool: str | None
     type: str
 
@@ -84,26 +94,43 @@ class Row(NamedTuple):
     inference: str | None
     outcome: str | None
     patient_key: str | None
+    policy: str | None
+    purpose: str | None
     recorded: str
+    site: str | None
+    token: str | None
     tool: str | None
     type: str
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which entries to read; every filter that is given must match exactly.
+    """Which entries to read; every filter that is given must match.
 
+    A fact matches exactly, or is one of several. ``ended`` asks of an intent that an outcome of
+    its disclosure is one of these words, ``ended_not`` that it has one and it is none of these.
     ``since`` is inclusive, ``until`` exclusive, both in UTC. ``after`` is the ``position`` of the
     last entry of the page before. ``newest_first`` turns the order round.
     """
 
-    inference: str | None = None
-    disclosure: str | None = None
-    patient_key: str | None = None
-    actor: str | None = None
-    tool: str | None = None
-    type: str | None = None
-    outcome: str | None = None
+    inference: Values = None
+    disclosure: Values = None
+    patient_key: Values = None
+    actor: Values = None
+    client: Values = None
+    tool: Values = None
+    type: Values = None
+    outcome: Values = None
+    site: Values = None
+    purpose: Values = None
+    token: Values = None
+    policy: Values = None
+    writer: str | None = None
+    seq: int | None = None
+    type_not: tuple[str, ...] = ()
+    outcome_not: tuple[str, ...] = ()
+    ended: tuple[str, ...] | None = None
+    ended_not: tuple[str, ...] | None = None
     since: datetime | None = None
     until: datetime | None = None
     after: int | None = None
@@ -130,50 +157,50 @@ def timestamp(moment: datetime) -> str:
 
 def encode(entry: Entry, recorded: str) -> Encoded:
     """Fix an entry as bytes; ValueError if it is not JSON."""
-    facts = {
-        "actor": entry.actor,
-        "client": entry.client,
-        "disclosure": entry.disclosure,
-        "inference": entry.inference,
-        "outcome": entry.outcome,
-        "patient_key": entry.patient_key,
-        "recorded": recorded,
-        "tool": entry.tool,
-        "type": entry.type,
-        "what": entry.body,
-    }
+    lifted = [entry.body.get(name) for name in LIFTED.values()]
+    policy, purpose, site, token = (v if isinstance(v, str) else None for v in lifted)
+    columns = (
+        entry.actor, entry.client, entry.disclosure, entry.inference, entry.outcome,
+        entry.patient_key, policy, purpose, recorded, site, token, entry.tool, entry.type,
+    )  # fmt: skip
     try:
-        body = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
+        what = orjson.dumps(entry.body, option=orjson.OPT_SORT_KEYS)
     except TypeError:
         raise ValueError(f"an audit entry of type {entry.type} is not JSON") from None
-    return Encoded(
-        body,
-        entry.actor,
-        entry.client,
-        entry.disclosure,
-        entry.inference,
-        entry.outcome,
-        entry.patient_key,
-        recorded,
-        entry.tool,
-        entry.type,
-    )
+    return Encoded(_head(COLUMNS, columns) + what + b"}", *columns)
 
 
-def head_of(columns: Sequence[str | None]) -> bytes:
-    """The first bytes that a body must have for these columns (in the order of COLUMNS)."""
-    return orjson.dumps(dict(zip(COLUMNS, columns, strict=True)))[:-1] + WHAT
+def _head(names: Sequence[str], columns: Iterable[str | None]) -> bytes:
+    return orjson.dumps(dict(zip(names, columns, strict=True)))[:-1] + _WHAT
+
+
+def agrees(body: bytes, columns: Sequence[str | None]) -> bool:
+    """Does a body begin with exactly these facts (in the order of COLUMNS)?
+
+    TypeError where a column is not text.
+    """
+    if body.startswith(_head(COLUMNS, columns)):
+        return True
+    if any(columns[place] is not None for place in _NEW_PLACES):
+        return False
+    old = [value for place, value in enumerate(columns) if place not in _NEW_PLACES]
+    return body.startswith(_head(_OLD_COLUMNS, old))
+
+
+def columns_of(body: bytes) -> tuple[str | None, ...]:
+    """The searchable facts that stand in a body; ValueError if it is not one."""
+    facts = orjson.loads(body)
+    if not isinstance(facts, dict) or set(facts) not in _SHAPES:
+        raise ValueError("not the body of an audit entry")
+    columns = tuple(facts.get(name) for name in COLUMNS)
+    if any(value is not None and not isinstance(value, str) for value in columns):
+        raise ValueError("not the body of an audit entry")
+    return columns
 
 
 def encoded_from_body(body: bytes) -> Encoded:
     """Read the searchable facts back out of a stored body; ValueError if it is not one."""
-    facts = orjson.loads(body)
-    if not isinstance(facts, dict) or set(facts) != {*COLUMNS, "what"}:
-        raise ValueError("not the body of an audit entry")
-    columns = [facts[name] for name in COLUMNS]
-    if any(value is not None and not isinstance(value, str) for value in columns):
-        raise ValueError("not the body of an audit entry")
-    return Encoded(body, *columns)
+    return Encoded(body, *columns_of(body))  # type: ignore[arg-type]
 
 
 def stored(position: int, row: Row) -> Stored:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import orjson
 
-from careweir.audit.entry import Encoded, Query, Row, encoded_from_body
+from careweir.audit.entry import COLUMNS, Encoded, Query, Row, encoded_from_body
 from careweir.audit.report import Findings, Problem
 from careweir.audit.store import Seal, Store
 from careweir.audit.walk import RawRow, Walk
@@ -30,6 +30,7 @@ LINE_BYTES_MAX = 16 * 1024 * 1024
 _BODY = b',"body":'
 _SEAL = b'{"seal":'
 _PLACE = ("writer", "seq", "prev_hash", "hash", "mac")
+UNREADABLE = Encoded(b"", **dict.fromkeys(COLUMNS, ""))
 FIRST_LINE = orjson.dumps({"careweir_audit": EXPORT_VERSION})
 
 
@@ -87,7 +88,7 @@ def row_of(line: bytes) -> Row:
     try:
         encoded = encoded_from_body(body)
     except ValueError:
-        encoded = Encoded(body, None, None, None, None, None, None, "", None, "")
+        encoded = UNREADABLE._replace(body=body)
     prev_hash, digest, mac = (binascii.unhexlify(value) for value in hashes)
     return Row(writer, seq, prev_hash, digest, mac, *encoded)
 

@@ -19,7 +19,7 @@ from careweir.audit.trail import AuditTrail, Trail
 from careweir.audit.witness import Witness
 from careweir.errors import ConfigInvalid
 
-_REPLICA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_REPLICA = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,31}")  # a place must fit into a FHIR id
 
 
 async def open_trail(
@@ -44,7 +44,7 @@ async def open_trail(
         ConfigInvalid: its schema is newer, or a setting cannot be used.
     """
     if not _REPLICA.fullmatch(replica):
-        raise ConfigInvalid("a replica's name is 1 to 64 letters, digits, '.', '_' or '-'")
+        raise ConfigInvalid("a replica's name is 1 to 32 letters, digits, '.' or '-'")
     writer = f"{replica}.{uuid4().hex[:16]}"
     store = _store(data_dir, database_url, keys)
     sealer = Sealer(store, Signer(ORIGIN, keys.signing), witnesses) if keys.signing else None

@@ -19,8 +19,9 @@ from typing import TypeVar
 
 import asyncpg
 
-from careweir.audit.entry import COLUMNS, Encoded, Query, Row, timestamp
+from careweir.audit.entry import COLUMNS, LIFTED, Encoded, Query, Row
 from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Head, Seal
+from careweir.audit.where import Bound, Terms
 from careweir.errors import AuditUnavailable, ConfigInvalid
 
 CONNECT_S = 5
@@ -40,9 +41,8 @@ _INSERT = (
     + ", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(_TYPES, start=1))
     + ")"
 )
-_FACTS = ("inference", "disclosure", "patient_key", "actor", "tool", "type", "outcome")
 
-SCHEMA = f"""
+_SCHEMA_1 = f"""
 CREATE SCHEMA careweir_audit;
 CREATE TABLE careweir_audit.schema_version (version integer PRIMARY KEY);
 CREATE SEQUENCE careweir_audit.position;
@@ -112,8 +112,16 @@ GRANT SELECT, INSERT ON careweir_audit.seal TO {WRITER_ROLE};
 GRANT USAGE ON SEQUENCE careweir_audit.position TO {WRITER_ROLE};
 REVOKE EXECUTE ON FUNCTION careweir_audit.make_partition(date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION careweir_audit.make_partition(date) TO {WRITER_ROLE};
-INSERT INTO careweir_audit.schema_version VALUES ({SCHEMA_VERSION});
 """  # noqa: S608
+_SCHEMA_2 = "".join(
+    [f"ALTER TABLE careweir_audit.entry ADD COLUMN {name} text;" for name in LIFTED]
+    + [
+        f"CREATE INDEX entry_{name} ON careweir_audit.entry ({name}, position)"
+        f" WHERE {name} IS NOT NULL;"
+        for name in ("client", "outcome", *LIFTED)
+    ]
+)
+STEPS = (_SCHEMA_1, _SCHEMA_2)  # step n leads from schema n to schema n + 1
 
 
 class PostgresStore:
@@ -198,20 +206,31 @@ class PostgresStore:
         return await self._guard(ask)
 
     async def page(self, query: Query, size: int) -> list[tuple[int, Row]]:
-        async def ask() -> list[tuple[int, Row]]:
-            where, values = _where(query)
-            order = "DESC" if query.newest_first else "ASC"
+        where, values = _where(query)
+        order = "DESC" if query.newest_first else "ASC"
+        rows = await self._read(
+            f"SELECT position, {ROW_SQL} FROM careweir_audit.entry AS entry"  # noqa: S608
+            f" WHERE {where} ORDER BY position {order} LIMIT {size:d}",
+            values,
+        )
+        return [(position, Row(*row)) for position, *row in rows]
+
+    async def _read(self, statement: str, values: Bound) -> list[asyncpg.Record]:
+        async def ask() -> list[asyncpg.Record]:
             async with self._reading:
                 if self._reader is None or self._reader.is_closed():
                     self._reader = await connect(self._url)
-                rows = await self._reader.fetch(
-                    f"SELECT position, {ROW_SQL} FROM careweir_audit.entry"  # noqa: S608
-                    f" WHERE {where} ORDER BY position {order} LIMIT {size:d}",
-                    *values,
-                )
-            return [(position, Row(*row)) for position, *row in rows]
+                found: list[asyncpg.Record] = await self._reader.fetch(statement, *values)
+                return found
 
         return await self._guard(ask)
+
+    async def count(self, query: Query) -> int:
+        where, values = _where(query)
+        limit = "" if query.limit is None else f"LIMIT {query.limit:d}"
+        statement = f"SELECT 1 FROM careweir_audit.entry AS entry WHERE {where} {limit}"  # noqa: S608
+        found = await self._read(f"SELECT count(*) FROM ({statement}) AS f", values)  # noqa: S608
+        return int(found[0][0])
 
     async def lead(self) -> bool:
         async def ask() -> bool:
@@ -323,20 +342,28 @@ async def connect(url: str) -> asyncpg.Connection:
 
 
 async def migrate(url: str) -> None:
-    """Make the schema where there is none (that needs its owner); refuse one that is newer."""
+    """Bring the schema up to date (that needs its owner); refuse one that is newer."""
     db = await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=COMMAND_S)
     try:
         async with db.transaction():
             await db.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
-            if await db.fetchval("SELECT to_regnamespace('careweir_audit')") is None:
-                await db.execute(SCHEMA)
-            version = await db.fetchval("SELECT max(version) FROM careweir_audit.schema_version")
+            version = await _version(db)
+            if version > SCHEMA_VERSION:
+                raise ConfigInvalid(
+                    f"the audit database has schema {version}; this careweir knows {SCHEMA_VERSION}"
+                )
+            for number, step in enumerate(STEPS[version:], start=version + 1):
+                await db.execute(step)
+                await db.execute("INSERT INTO careweir_audit.schema_version VALUES ($1)", number)
     finally:
         await db.close()
-    if version != SCHEMA_VERSION:
-        raise ConfigInvalid(
-            f"the audit database has schema {version}; this careweir knows {SCHEMA_VERSION}"
-        )
+
+
+async def _version(db: asyncpg.Connection) -> int:
+    if await db.fetchval("SELECT to_regnamespace('careweir_audit')") is None:
+        return 0
+    found = await db.fetchval("SELECT max(version) FROM careweir_audit.schema_version")
+    return int(found)
 
 
 def lock_of(writer: str) -> int:
@@ -353,24 +380,9 @@ async def is_alive(db: asyncpg.Connection, writer: str) -> bool:
     return True
 
 
-def _where(query: Query) -> tuple[str, list[str | int]]:
-    terms, values = ["true"], list[str | int]()
-
-    def term(condition: str, value: str | int) -> None:
-        values.append(value)
-        terms.append(f"{condition} ${len(values)}")
-
-    for name in _FACTS:
-        value = getattr(query, name)
-        if value is not None:
-            term(f"{name} =", value)
-    if query.since is not None:
-        term("recorded >=", timestamp(query.since))
-    if query.until is not None:
-        term("recorded <", timestamp(query.until))
-    if query.after is not None:
-        term("position <" if query.newest_first else "position >", query.after)
-    return " AND ".join(terms), values
+def _where(query: Query) -> tuple[str, Bound]:
+    terms = Terms("careweir_audit.entry", "entry", lambda number: f"${number}", hint=False)
+    return terms.all_of(query), terms.values
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import asyncpg
 from asyncpg.cursor import Cursor
 
-from careweir.audit.entry import Row, head_of
+from careweir.audit.entry import Row, agrees
 from careweir.audit.postgres import ROW_SQL, SEALS, connect, is_alive
 from careweir.audit.report import Findings, Problem
 from careweir.audit.store import SCHEMA_VERSION, Seal
@@ -89,7 +89,7 @@ async def _schema_known(db: asyncpg.Connection, findings: Findings) -> bool:
         findings.add(Problem("no_trail", detail="no audit schema in this database"))
         return False
     version = await db.fetchval("SELECT max(version) FROM careweir_audit.schema_version")
-    if version is not None and version > SCHEMA_VERSION:
+    if version is not None and version != SCHEMA_VERSION:
         findings.add(Problem("schema_unknown", detail=f"schema {version}"))
         return False
     for name, guarded, kept in await db.fetch(_TRIGGERS):
@@ -99,11 +99,11 @@ async def _schema_known(db: asyncpg.Connection, findings: Findings) -> bool:
 
 
 def _raw(record: asyncpg.Record) -> RawRow:
-    """For the walk; what ``agrees`` is told in walk.py."""
+    """For the walk; what it is told of the columns is in walk.py."""
     position, *columns = record
     row = Row(*columns)
-    agrees = row.body.startswith(head_of(row[6:]))
-    return (position, *row[:6], row.recorded, row.disclosure, row.type, agrees)
+    told = agrees(row.body, row[6:])
+    return (position, *row[:6], row.recorded, row.disclosure, row.type, told)
 
 
 def _full(records: list[asyncpg.Record]) -> Full:

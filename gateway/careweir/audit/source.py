@@ -17,12 +17,13 @@ from careweir.audit.report import Findings, Problem
 from careweir.audit.spool import SPOOL_FILE
 from careweir.audit.sqlite import (
     DATABASE_FILE,
+    OBJECTS,
     ROW_SQL,
-    SCHEMA,
     SEALS,
     WRITERS_DIR,
     is_alive,
     is_any_alive,
+    schema,
 )
 from careweir.audit.store import SCHEMA_VERSION, Seal
 from careweir.audit.walk import RawRow, Walk
@@ -167,18 +168,19 @@ class SqliteSource:
 
 def _schema_known(db: sqlite3.Connection, findings: Findings) -> bool:
     db.text_factory = _lenient
-    found = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+    found = dict(db.execute(OBJECTS))
     db.text_factory = str
     if "audit_schema" in found:
         (version,) = db.execute("SELECT max(version) FROM audit_schema").fetchone()
-        if isinstance(version, int) and version > SCHEMA_VERSION:
+        if isinstance(version, int) and version != SCHEMA_VERSION and version > 0:
             findings.add(Problem("schema_unknown", detail=f"schema {version}"))
             return False
         if version != SCHEMA_VERSION:
             findings.add(Problem("schema_changed", detail="audit_schema"))
-    for name in sorted({*found, *SCHEMA}):
-        if found.get(name) != SCHEMA.get(name):
-            shown = name if name in SCHEMA else "an object that careweir did not make"
+    expected = schema()
+    for name in sorted({*found, *expected}):
+        if found.get(name) != expected.get(name):
+            shown = name if name in expected else "an object that careweir did not make"
             findings.add(Problem("schema_changed", detail=shown))
     return "audit_entry" in found and "audit_seal" in found
 

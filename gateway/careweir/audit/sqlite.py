@@ -8,13 +8,15 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from careweir.audit.entry import COLUMNS, Encoded, Query, Row, timestamp
+from careweir.audit.entry import COLUMNS, LIFTED, Encoded, Query, Row
 from careweir.audit.filecheck import seal_file, seal_path
 from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Head, Seal
+from careweir.audit.where import Bound, Terms
 from careweir.errors import AuditUnavailable, ConfigInvalid
 
 DATABASE_FILE = "audit.db"
@@ -22,6 +24,7 @@ WRITERS_DIR = "audit-writers"
 APPLICATION_ID = 0x63727772  # "crwr"
 BUSY_MS = 2_000
 
+OBJECTS = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
 SEALER_LOCK = "sealer"
 SEALS = "SELECT start, size, ranges, note FROM audit_seal ORDER BY start"
 _T = TypeVar("_T")
@@ -30,7 +33,7 @@ ROW_SQL = ", ".join(_ROW_COLUMNS)
 _INSERT = f"INSERT INTO audit_entry ({ROW_SQL}) VALUES ({', '.join('?' * len(_ROW_COLUMNS))})"  # noqa: S608
 _IMMUTABLE = "an audit entry is never changed or removed"
 
-SCHEMA: dict[str, str] = {
+_SCHEMA_1: dict[str, str] = {
     "audit_schema": "CREATE TABLE audit_schema (version INTEGER PRIMARY KEY)",
     "audit_entry": """CREATE TABLE audit_entry (
   position INTEGER PRIMARY KEY,
@@ -80,6 +83,23 @@ SCHEMA: dict[str, str] = {
     f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
 }
 
+_SCHEMA_2 = (
+    *(f"ALTER TABLE audit_entry ADD COLUMN {name} TEXT" for name in LIFTED),
+    *(
+        f"CREATE INDEX audit_{name} ON audit_entry ({name}) WHERE {name} IS NOT NULL"
+        for name in ("client", "outcome", *LIFTED)
+    ),
+)
+STEPS = (tuple(_SCHEMA_1.values()), _SCHEMA_2)  # step n leads from schema n to schema n + 1
+
+
+def schema() -> dict[str, str]:
+    """The statement of each object, as SQLite writes it down after all steps."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in chain.from_iterable(STEPS):
+            db.execute(statement)
+        return dict(db.execute(OBJECTS))
+
 
 class SqliteStore:
     """Keeps ``Store`` over ``data_dir/audit.db``."""
@@ -119,6 +139,9 @@ class SqliteStore:
 
     async def page(self, query: Query, size: int) -> list[tuple[int, Row]]:
         return await self._call(self._reading, lambda: self._page(query, size))
+
+    async def count(self, query: Query) -> int:
+        return await self._call(self._reading, lambda: self._count(query))
 
     async def lead(self) -> bool:
         return await self._write(self._lead)
@@ -266,12 +289,24 @@ class SqliteStore:
         )
         return found.fetchone() is not None
 
-    def _page(self, query: Query, size: int) -> list[tuple[int, Row]]:
+    def _read(self) -> sqlite3.Connection:
         if self._reader is None:
             self._reader = _connect(self._path, "ro")
+        return self._reader
+
+    def _count(self, query: Query) -> int:
+        where, values = _where(query)
+        limit = -1 if query.limit is None else query.limit
+        found = self._read().execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM audit_entry WHERE {where} LIMIT ?)",  # noqa: S608
+            (*values, limit),
+        )
+        return int(found.fetchone()[0])
+
+    def _page(self, query: Query, size: int) -> list[tuple[int, Row]]:
         where, values = _where(query)
         order = "DESC" if query.newest_first else "ASC"
-        rows = self._reader.execute(
+        rows = self._read().execute(
             f"SELECT position, {ROW_SQL} FROM audit_entry WHERE {where}"  # noqa: S608
             f" ORDER BY position {order} LIMIT ?",
             (*values, size),
@@ -305,37 +340,27 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _migrate(db: sqlite3.Connection) -> None:
-    """Make the schema, or refuse one that is newer."""
+    """Bring the schema up to date, or refuse one that is newer."""
     db.execute("BEGIN IMMEDIATE")
     known = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'audit_schema'").fetchone()
-    if known is None:
-        for statement in SCHEMA.values():
-            db.execute(statement)
-        db.execute("INSERT INTO audit_schema VALUES (?)", (SCHEMA_VERSION,))
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    (version,) = db.execute("SELECT max(version) FROM audit_schema").fetchone()
-    db.execute("COMMIT")
-    if version != SCHEMA_VERSION:
+    version = db.execute("SELECT max(version) FROM audit_schema").fetchone()[0] if known else 0
+    if version > SCHEMA_VERSION:
+        db.execute("ROLLBACK")
         raise ConfigInvalid(
             f"the audit database has schema {version}; this careweir knows {SCHEMA_VERSION}"
         )
+    for number, step in enumerate(STEPS[version:], start=version + 1):
+        for statement in step:
+            db.execute(statement)
+        db.execute("INSERT INTO audit_schema VALUES (?)", (number,))
+    if not known:
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute("COMMIT")
 
 
-def _where(query: Query) -> tuple[str, list[str | int]]:
-    terms, values = ["1"], list[str | int]()
-    for name in ("inference", "disclosure", "patient_key", "actor", "tool", "type", "outcome"):
-        value = getattr(query, name)
-        if value is not None:
-            terms.append(f"{name} = ?")
-            values.append(value)
-    for moment, comparison in ((query.since, ">="), (query.until, "<")):
-        if moment is not None:
-            terms.append(f"recorded {comparison} ?")
-            values.append(timestamp(moment))
-    if query.after is not None:
-        terms.append("position < ?" if query.newest_first else "position > ?")
-        values.append(query.after)
-    return " AND ".join(terms), values
+def _where(query: Query) -> tuple[str, Bound]:
+    terms = Terms("audit_entry", "audit_entry", lambda _: "?", hint=True)
+    return terms.all_of(query), terms.values
 
 
 def _show_life(directory: Path, writer: str) -> tuple[Path, int]:

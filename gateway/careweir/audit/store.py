@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from careweir.audit.entry import Encoded, Query, Row
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SEAL_ROWS_MAX = 50_000
 
 
@@ -68,6 +68,10 @@ class Store(Protocol):
 
     async def page(self, query: Query, size: int) -> list[tuple[int, Row]]:
         """At most ``size`` rows with their positions, in the query's order, past its ``after``."""
+        ...
+
+    async def count(self, query: Query) -> int:
+        """How many rows match, at most the query's ``limit``."""
         ...
 
     async def lead(self) -> bool:

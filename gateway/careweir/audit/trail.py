@@ -71,6 +71,10 @@ class AuditTrail(Protocol):
         """The entries that match, oldest first unless asked otherwise, page by page."""
         ...
 
+    async def count(self, query: Query) -> int:
+        """How many entries match, counted no further than the query's ``limit``."""
+        ...
+
     async def checkpoint(self) -> str | None:
         """The last signed checkpoint (a C2SP note); None if nothing is sealed yet."""
         ...
@@ -174,6 +178,9 @@ class Trail:
                 return
             query = replace(query, after=page[-1][0])
             left = None if left is None else left - size
+
+    async def count(self, query: Query) -> int:
+        return await self._store.count(query)
 
     async def checkpoint(self) -> str | None:
         seals = await self._store.seals()

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from careweir.audit.chain import GENESIS, entry_hash, mac_of, writer_prefix
-from careweir.audit.entry import COLUMNS, Row, head_of
+from careweir.audit.entry import COLUMNS, Row, agrees, columns_of
 from careweir.audit.report import Findings, Problem
 
 # position, writer, seq, prev_hash, hash, mac, body, recorded, disclosure, type, agrees. After
@@ -217,10 +217,11 @@ def _wrong_columns(row: Row) -> list[str]:
     """Which columns are not those of the body."""
     columns = row[6:]
     try:
-        if row.body.startswith(head_of(columns)):
+        if agrees(row.body, columns):
             return []
-        said = orjson.loads(row.body)
-        return [name for name, value in zip(COLUMNS, columns, strict=True) if said[name] != value]
+        said = columns_of(row.body)
+        wrong = [n for n, old, new in zip(COLUMNS, said, columns, strict=True) if old != new]
+        return wrong or ["not as they stand in the entry"]
     except (TypeError, ValueError, KeyError):
         return ["not text"]
 

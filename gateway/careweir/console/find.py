@@ -76,7 +76,7 @@ async def find_sample(trail: AuditTrail, search: Search) -> tuple[list[Stored], 
     return [row for row in rows if not search.hides(row.entry.type)], len(rows) == TIMELINE_MAX
 
 
-async def find_story(trail: AuditTrail, inference: str) -> list[Stored]:
+async def find_story(trail: AuditTrail, asked: Search) -> list[Stored]:
     """Everything about one question, oldest first."""
-    query = replace(Search(inference=inference).query(), newest_first=False, limit=STORY_MAX)
+    query = replace(asked.query(), newest_first=False, limit=STORY_MAX)
     return [row async for row in trail.read(query)]

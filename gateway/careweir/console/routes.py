@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from careweir.access import Actor
+from careweir.access.readers import check_reader
 from careweir.audit import Stored
 from careweir.audit.report import PROBLEMS
 from careweir.console.download import TYPES, Download
@@ -21,7 +22,6 @@ from careweir.console.pages import HEADERS, STATIC, STATIC_TYPES, names_of, page
 from careweir.console.ports import Console, Services, read_checkpoint
 from careweir.console.search import PATH, Search, read_search, with_patient
 from careweir.console.session import (
-    READERS,
     bearer,
     check_same_origin,
     drop_token,
@@ -99,14 +99,19 @@ async def _reader(request: Request) -> Actor:
 
 async def _admit(request: Request, actor: Actor) -> None:
     """Let auditors in. That somebody else knocked goes on the record; raises AccessDenied."""
-    if actor.role not in READERS:
+    try:
+        check_reader(actor)
+    except AccessDenied:
         await _recorded(request, actor, "refused to this role", 0)
-        raise AccessDenied("reading the audit trail needs the role auditor or privacy-officer")
+        raise
 
 
-async def _recorded(request: Request, actor: Actor, what: str, found: int) -> None:
+async def _recorded(
+    request: Request, actor: Actor, what: str, found: int, patient_key: str | None = None
+) -> None:
     """Put a reading on the record, before what was read is shown; raises AuditUnavailable."""
-    await _services(request).ledger.read(actor, what=f"console: {what}", found=found)
+    ledger = _services(request).ledger
+    await ledger.read(actor, what=f"console: {what}", found=found, patient_key=patient_key)
 
 
 # --- who ---------------------------------------------------------------------------------------
@@ -173,11 +178,14 @@ async def _search_page(
 ) -> Response:
     trail = _services(request).trail
     found, timeline = None, None
+    search = replace(search, site=actor.site)
     if not wrong:
         found = await find_page(trail, search)
         sample, cut = await find_sample(trail, search)
         timeline = timeline_of(sample, cut=cut)
-        await _recorded(request, actor, f"search, {search.named()}", len(found.rows))
+        await _recorded(
+            request, actor, f"search, {search.named()}", len(found.rows), search.patient
+        )
     return page(
         request, "search.html", actor=actor, status=422 if wrong else 200, search=search,
         wrong=wrong, found=found, looked=LOOKED_AT_MAX, presets=_presets(request, search),
@@ -202,7 +210,7 @@ async def break_glass(request: Request) -> Response:
     """Every question asked under an emergency override, newest first."""
     actor = await _reader(request)
     given, _ = read_search(request.query_params)
-    search = Search(after=given.after, before=given.before)
+    search = Search(after=given.after, before=given.before, site=actor.site)
     found = await find_page(_services(request).trail, search, _is_override)
     await _recorded(request, actor, "break-glass list", len(found.rows))
     return page(request, "break_glass.html", actor=actor, search=search, found=found,
@@ -222,16 +230,19 @@ async def download(request: Request) -> Response:
     if wrong or kind not in TYPES:
         raise NotFound("there is no such download")
     services = _services(request)
+    search = replace(search, site=actor.site)
     rows = Download(services.trail, search, names_of(services.gateway.house))
     what = f"download as {kind}, {search.named()}"
-    await _recorded(request, actor, f"{what}: begun", 0)
+    await _recorded(request, actor, f"{what}: begun", 0, search.patient)
 
     async def lines() -> AsyncIterator[bytes]:
         try:
             async for line in rows.lines(kind):
                 yield line
         finally:  # also when the reader went away: what has left is on the record
-            await asyncio.shield(_recorded(request, actor, f"{what}: ended", rows.rows))
+            await asyncio.shield(
+                _recorded(request, actor, f"{what}: ended", rows.rows, search.patient)
+            )
 
     name = f"careweir-audit-{_console(request).clock():%Y%m%dT%H%M%SZ}.{kind}"
     return StreamingResponse(
@@ -269,13 +280,16 @@ async def verify_now(request: Request) -> Response:
 async def story(request: Request, inference: str) -> Response:
     """One question: decision, what left, what stayed, outcomes, answer, receipts."""
     actor = await _reader(request)
-    search, wrong = read_search({"inference": inference})
-    rows = [] if wrong else await find_story(_services(request).trail, inference)
-    known = inference if rows else "an unknown question"
-    await _recorded(request, actor, f"story of {known}", len(rows))
+    _, wrong = read_search({"inference": inference})
+    asked = Search(inference=inference, site=actor.site)
+    rows = [] if wrong else await find_story(_services(request).trail, asked)
+    known, patient_key = "an unknown question", None
+    if rows:
+        known, patient_key = inference, rows[0].entry.patient_key
+    await _recorded(request, actor, f"story of {known}", len(rows), patient_key)
     if not rows:
         raise NotFound("no such question is on the record")
-    patient = replace(search, inference=None, patient=rows[0].entry.patient_key)
+    patient = Search(patient=patient_key)
     return page(request, "story.html", actor=actor, story=story_of(rows),
                 patient_url=patient.url())  # fmt: skip
 

@@ -47,13 +47,14 @@ class Search:
     everything: bool = False
     after: int | None = None
     before: int | None = None
+    site: str | None = None  # of a reader who is bound to one; it comes from the token
 
     def query(self) -> Query:
         """The filters for the trail, newest first, without the place."""
         return Query(
             patient_key=self.patient, actor=self.actor, tool=self.tool, type=self.type,
             outcome=self.outcome, inference=self.inference, since=self.since, until=self.until,
-            newest_first=True,
+            site=self.site, newest_first=True,
         )  # fmt: skip
 
     def hides(self, kind: str) -> bool:

@@ -15,7 +15,6 @@ COOKIE = "careweir_console"
 COOKIE_PATH = "/console"
 COOKIE_BYTES_MAX = 3_800  # browsers drop a cookie of more than 4 096 bytes, name and all
 FORM_BYTES_MAX = 16_384
-READERS = frozenset({"auditor", "privacy-officer"})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _NEXT = re.compile(r"/console/audit[A-Za-z0-9_./?=&%:+-]{0,2000}")
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
+from careweir.access.readers import READERS
 from careweir.api.auth import TokenRules
 from careweir.ids import new_id
 
@@ -56,9 +57,14 @@ class DemoIssuer:
             "jti": new_id("tok"),
             "iat": issued,
             "exp": issued + LIFETIME_S,
-            "scope": "capability/*.infer",
+            "scope": _scope(role),
             "role": role,
             "purposes": purposes,
         }
         header = {"alg": "ES256", "kid": self._key.kid, "typ": "JWT"}
         return jwt.encode(header, claims, self._key, algorithms=["ES256"])
+
+
+def _scope(role: str) -> str:
+    """What a demo token may be used for; who reads the record may read it as FHIR too."""
+    return "capability/*.infer" + (" system/AuditEvent.rs" if role in READERS else "")

@@ -1,0 +1,219 @@
+"""``/fhir/AuditEvent``: the record in the form of IHE BALP, for auditors' own tools.
+
+One event an action. The reading is on the record before its result is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Request, Response
+
+from careweir.access import Actor
+from careweir.api import openapi
+from careweir.api.fhir.audit_search import NARROWING, Criteria, criteria
+from careweir.api.fhir.base import (
+    FhirRoute,
+    Json,
+    MediaTypeUnsupported,
+    ParameterInvalid,
+    address,
+    fhir_base,
+    reader,
+    services,
+)
+from careweir.api.fhir.control import CURSOR, Control, is_strict, sorted_out
+from careweir.api.fhir.metadata import Served
+from careweir.api.fhir.parameters import parameters
+from careweir.api.fhir.searchset import Searchset
+from careweir.api.outcomes import fhir_json
+from careweir.audit import AuditTrail, Query, Stored
+from careweir.audit.audit_event import Names, audit_event, event_id, place_of
+from careweir.audit.event_kinds import BALP, CONCLUDES
+from careweir.audit.merged import count_any, read_any
+from careweir.errors import BodyTooLarge, NotFound
+from careweir.log import log
+from careweir_fhir import validate
+from careweir_fhir.operation_outcome import Issue
+
+KIND = "AuditEvent"
+FORM = "application/x-www-form-urlencoded"
+FORM_BYTES_MAX = 65_536
+_BASE = "http://hl7.org/fhir/SearchParameter"
+SERVED = Served(
+    kind=KIND,
+    interactions=("read", "search-type"),
+    parameters={
+        "_id": ("token", f"{_BASE}/Resource-id"),
+        "_lastUpdated": ("date", f"{_BASE}/Resource-lastUpdated"),
+        "action": ("token", f"{_BASE}/AuditEvent-action"),
+        "agent": ("reference", f"{_BASE}/AuditEvent-agent"),
+        "agent.identifier": ("token", None),
+        "date": ("date", f"{_BASE}/AuditEvent-date"),
+        "entity": ("reference", f"{_BASE}/AuditEvent-entity"),
+        "entity.identifier": ("token", None),
+        "outcome": ("token", f"{_BASE}/AuditEvent-outcome"),
+        "patient": ("reference", f"{_BASE}/AuditEvent-patient"),
+        "patient.identifier": ("token", None),
+        "policy": ("uri", f"{_BASE}/AuditEvent-policy"),
+        "purpose": ("token", None),
+        "site": ("token", f"{_BASE}/AuditEvent-site"),
+        "source": ("reference", f"{_BASE}/AuditEvent-source"),
+        "subtype": ("token", f"{_BASE}/AuditEvent-subtype"),
+        "type": ("token", f"{_BASE}/AuditEvent-type"),
+    },
+    profiles=(f"{BALP}/StructureDefinition/IHE.BasicAudit.PrivacyDisclosure.Source",),
+    documentation=(
+        "One event an action of the gateway. Patients stand as keyed hashes (identifiers); "
+        "a patient's reference in a search is hashed at once. Prefer POST _search for it. "
+        "Ordered by date only, newest first unless asked otherwise."
+    ),
+)
+
+router = APIRouter(route_class=FhirRoute)
+
+
+@router.get(f"/{KIND}", openapi_extra=openapi.FHIR_SEARCH)
+async def search(request: Request) -> Response:
+    """Search the record; only what the reader's role and site may see."""
+    return await _searched(request, request.query_params.multi_items())
+
+
+@router.post(f"/{KIND}/_search", openapi_extra=openapi.FHIR_SEARCH)
+async def search_by_form(request: Request) -> Response:
+    """The same with the parameters in the body, where no proxy's log keeps them."""
+    given = request.query_params.multi_items()
+    if request.headers.get("content-type", FORM).partition(";")[0].strip().lower() != FORM:
+        raise MediaTypeUnsupported(f"send {FORM}")
+    body = await request.body()
+    if len(body) > FORM_BYTES_MAX:
+        raise BodyTooLarge(f"the limit of a search is {FORM_BYTES_MAX} bytes")
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        raise ParameterInvalid("the form cannot be read") from None
+    return await _searched(request, [*given, *pairs])
+
+
+@router.get(f"/{KIND}/{{event}}", openapi_extra=openapi.FHIR_READ)
+async def read(request: Request, event: str) -> Response:
+    """One event by its id, which names the entry's place in the record."""
+    actor = await reader(request, KIND, "r")
+    place = place_of(event)
+    rows: list[Stored] = []
+    if place is not None:
+        writer, seq = place
+        query = Query(writer=writer, seq=seq, type_not=(CONCLUDES,), site=actor.site, limit=1)
+        rows = [row async for row in services(request).trail.read(query)]
+    patient = rows[0].entry.patient_key if rows else None
+    await services(request).ledger.read(
+        actor, what="fhir: AuditEvent read", found=len(rows), patient_key=patient
+    )
+    if not rows:
+        raise NotFound("no such event, or not for this reader")
+    found = await _events(services(request).trail, rows, fhir_base(request).names)
+    return fhir_json(found[0])
+
+
+async def _searched(request: Request, pairs: Sequence[tuple[str, str]]) -> Response:
+    actor = await reader(request, KIND, "s")
+    try:
+        given = parameters(pairs)
+    except ValueError:
+        raise ParameterInvalid("too many or too long values") from None
+    strict = is_strict(request.headers.get("prefer"))
+    narrowing, control, ignored = sorted_out(given, NARROWING, strict=strict)
+    wanted = criteria(narrowing, fhir_base(request), site=actor.site)
+    page = await _page(request, actor, wanted, control)
+    if ignored:
+        text = f"{ignored} parameters are not supported and were passed over; see the self link"
+        page.issues.append(Issue("warning", "not-supported", text))
+    await _on_record(request, actor, wanted, len(page.rows))
+    events = await _events(services(request).trail, page.rows, fhir_base(request).names)
+    bundle = Searchset(
+        base=address(request),
+        kind=KIND,
+        found=events,
+        used=[*wanted.used, *control.used],
+        here=(CURSOR, control.cursor) if control.cursor else None,
+        following=(CURSOR, events[-1]["id"]) if page.more else None,
+        total=page.total,
+        issues=page.issues,
+    ).bundle()
+    validate.check(bundle)
+    return fhir_json(bundle)
+
+
+async def _on_record(request: Request, actor: Actor, wanted: Criteria, found: int) -> None:
+    names = ", ".join(sorted({name for name, _ in wanted.used})) or "no filter"
+    await services(request).ledger.read(
+        actor, what=f"fhir: AuditEvent search, {names}", found=found, patient_key=wanted.patient_key
+    )
+
+
+class _Page:
+    """The rows of one page, whether there are more, and how many there are in all."""
+
+    def __init__(self) -> None:
+        self.rows: list[Stored] = []
+        self.more = False
+        self.total: int | None = None
+        self.issues: list[Issue] = []
+
+
+async def _page(request: Request, actor: Actor, wanted: Criteria, control: Control) -> _Page:
+    trail, page = services(request).trail, _Page()
+    if control.only_count or control.total != "none":
+        page.total = await count_any(trail, wanted.queries)
+        if page.total is None:
+            text = "there are more than can be counted, so no total is given"
+            page.issues.append(Issue("information", "too-costly", text))
+    if not control.only_count:
+        after = await _after(trail, actor, control.cursor)
+        rows = await read_any(
+            trail, wanted.queries, after=after, newest_first=control.newest_first,
+            limit=control.count + 1,
+        )  # fmt: skip
+        page.rows, page.more = rows[: control.count], len(rows) > control.count
+    return page
+
+
+async def _after(trail: AuditTrail, actor: Actor, cursor: str | None) -> int | None:
+    """Where the page before ended. A place that the reader may not see is none."""
+    if cursor is None:
+        return None
+    place = place_of(cursor)
+    if place is None:
+        raise ParameterInvalid(CURSOR)
+    query = Query(writer=place[0], seq=place[1], site=actor.site, limit=1)
+    async for row in trail.read(query):
+        return row.position
+    raise ParameterInvalid(CURSOR)
+
+
+async def _events(trail: AuditTrail, rows: Sequence[Stored], names: Names) -> list[Json]:
+    """Events of entries; a disclosure together with what became of it."""
+    sent = tuple(
+        r.entry.disclosure for r in rows if r.entry.type == "intent" and r.entry.disclosure
+    )
+    ended: dict[str | None, str | None] = {}
+    if sent:
+        async for row in trail.read(Query(type=CONCLUDES, disclosure=sent)):
+            ended[row.entry.disclosure] = row.entry.outcome
+    return [_valid(audit_event(row, names, ended.get(row.entry.disclosure)), row) for row in rows]
+
+
+def _valid(event: Json, row: Stored) -> Json:
+    """An event with facts that R4 does not take is shown without them, never hidden."""
+    if not validate.problems(event):
+        return event
+    log.error("audit event reduced", writer=row.receipt.writer, seq=row.receipt.seq)
+    kept = {name: event[name] for name in ("resourceType", "id", "type", "action", "recorded")}
+    gateway = {**event["agent"][0], "requestor": True}
+    gateway.pop("policy", None)
+    source = {"observer": event["source"]["observer"]}
+    detail = [{"type": "hash", "valueString": row.receipt.hash}]
+    what = {"identifier": {"value": event_id(row.receipt.writer, row.receipt.seq)}}
+    reduced = {"agent": [gateway], "source": source, "entity": [{"what": what, "detail": detail}]}
+    return kept | reduced | {"outcomeDesc": "some facts of this entry cannot stand in R4"}

@@ -1,0 +1,53 @@
+"""A Bundle of what was found: absolute links, honest totals, and what was passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from careweir.api.fhir.base import Json
+from careweir_fhir.operation_outcome import Issue, operation_outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Searchset:
+    """One page. ``used`` are the parameters that were followed, ``following`` what a next page
+    needs beside them (None: there is none), ``issues`` what the caller should know.
+    """
+
+    base: str
+    kind: str
+    found: Sequence[Json]
+    used: Sequence[tuple[str, str]]
+    following: tuple[str, str] | None = None
+    here: tuple[str, str] | None = None
+    total: int | None = None
+    issues: Sequence[Issue] = field(default=())
+
+    def bundle(self) -> Json:
+        """The resource."""
+        links = [{"relation": "self", "url": self._url(self.here)}]
+        if self.here is not None:
+            links.append({"relation": "first", "url": self._url(None)})
+        if self.following is not None:
+            links.append({"relation": "next", "url": self._url(self.following)})
+        bundle: Json = {"resourceType": "Bundle", "type": "searchset", "link": links}
+        if self.total is not None:
+            bundle["total"] = self.total
+        entries = [self._entry(resource) for resource in self.found]
+        if self.issues:
+            outcome = operation_outcome(self.issues)
+            entries.append({"resource": outcome, "search": {"mode": "outcome"}})
+        return bundle | ({"entry": entries} if entries else {})
+
+    def _url(self, more: tuple[str, str] | None) -> str:
+        parameters = urlencode([*self.used, *([more] if more else [])])
+        return f"{self.base}/{self.kind}" + (f"?{parameters}" if parameters else "")
+
+    def _entry(self, resource: Json) -> Json:
+        return {
+            "fullUrl": f"{self.base}/{self.kind}/{resource['id']}",
+            "resource": resource,
+            "search": {"mode": "match"},
+        }
