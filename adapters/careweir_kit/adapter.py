@@ -54,6 +54,7 @@ class AdapterManifest(BaseModel):
     quality: Literal["bronze", "silver", "gold"] = "bronze"
     codeowners: tuple[str, ...] = Field(min_length=1)
     limits: tuple[str, ...] = ()  # what it does not do, in plain words
+    exemptions: dict[str, str] = Field(default_factory=dict)  # a check's name -> why not kept
 
 
 @dataclass(frozen=True, slots=True)

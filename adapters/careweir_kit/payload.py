@@ -104,9 +104,14 @@ def duration(text: str) -> timedelta:
     return timedelta(days=days, hours=hours, minutes=minutes)
 
 
+def listed(value: object) -> list[Any]:
+    """A list as it is, anything else as an empty one: what is not in its form is not there."""
+    return value if isinstance(value, list) else []
+
+
 def resources(payload: Mapping[str, Any], resource_type: str) -> Iterator[Mapping[str, Any]]:
     """The resources of one type, in the order of the Bundle."""
-    for entry in payload.get("entry") or ():
+    for entry in listed(payload.get("entry")):
         resource = entry.get("resource") if isinstance(entry, Mapping) else None
         if isinstance(resource, Mapping) and resource.get("resourceType") == resource_type:
             yield resource
@@ -120,7 +125,7 @@ def bare_reference(reference: str) -> str:
 def patient_age_years(payload: Mapping[str, Any]) -> int | None:
     """The age in whole years as the minimiser sends it; a birth date is never sent."""
     for patient in resources(payload, "Patient"):
-        for extension in patient.get("extension") or ():
+        for extension in listed(patient.get("extension")):
             if isinstance(extension, Mapping) and extension.get("url") == AGE_EXTENSION:
                 age = extension.get("valueInteger")
                 if isinstance(age, int) and not isinstance(age, bool) and 0 <= age <= 130:
@@ -138,8 +143,7 @@ def patient_gender(payload: Mapping[str, Any]) -> str | None:
 
 def codings(concept: object) -> Iterator[tuple[str, str]]:
     """The (system, code) pairs of a CodeableConcept."""
-    listed = concept.get("coding") if isinstance(concept, Mapping) else None
-    for coding in listed if isinstance(listed, list) else ():
+    for coding in listed(concept.get("coding")) if isinstance(concept, Mapping) else ():
         if isinstance(coding, Mapping) and isinstance(coding.get("code"), str):
             system = coding.get("system")
             yield system if isinstance(system, str) else "", coding["code"]
@@ -153,7 +157,9 @@ def standing_observations(
     now = moment(as_of)
     for observation in resources(payload, "Observation"):
         at = moment(effective_of(observation))
-        if observation.get("status") in allowed and (at is None or now is None or at <= now):
+        status = observation.get("status")
+        standing_now = isinstance(status, str) and status in allowed
+        if standing_now and (at is None or now is None or at <= now):
             yield observation
 
 
@@ -193,12 +199,15 @@ def standing(payload: Mapping[str, Any], *, as_of: str, preliminary: bool = Fals
     for observation in standing_observations(payload, as_of=as_of, preliminary=preliminary):
         effective = effective_of(observation)
         at = moment(effective) or _NEVER
-        for element in (observation, *(observation.get("component") or ())):
-            for system, code in codings(element.get("code")):
+        for element in (observation, *listed(observation.get("component"))):
+            for system, code in codings(element.get("code") if _is_object(element) else None):
                 if system == LOINC:
-                    listed = found.setdefault(code, [])
-                    listed.append(_Element(at, effective, code, element))
+                    found.setdefault(code, []).append(_Element(at, effective, code, element))
     return Standing(as_of, found)
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _newest(chart: Standing, loinc: tuple[str, ...], value: str) -> list[_Element]:
@@ -327,7 +336,7 @@ def newest_report(
             effective = effective_of(resource)
             at = moment(effective) or _NEVER
             text = _text_of(resource)
-            current = status in allowed or (
+            current = (isinstance(status, str) and status in allowed) or (
                 resource_type == "DocumentReference" and status == "current"
             )
             if current and text and (now is None or at <= now):
@@ -337,8 +346,8 @@ def newest_report(
 
 
 def _text_of(resource: Mapping[str, Any]) -> str:
-    attachments: list[Any] = list(resource.get("presentedForm") or ())
-    for content in resource.get("content") or ():
+    attachments: list[Any] = list(listed(resource.get("presentedForm")))
+    for content in listed(resource.get("content")):
         if isinstance(content, Mapping):
             attachments.append(content.get("attachment"))
     parts = [text for text in map(_plain_text, attachments) if text]

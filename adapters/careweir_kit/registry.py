@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from careweir_kit.adapter import (
     AdapterManifest,
+    Ask,
     HttpAdapter,
     InProcessAdapter,
     Parsed,
@@ -158,20 +159,22 @@ def load_tools(directory: Path, adapters: Mapping[str, LoadedAdapter]) -> dict[s
     return found
 
 
-def replay(adapter: LoadedAdapter, tool: Tool, answer: VendorAnswer) -> dict[str, Any]:
+def replay(
+    adapter: LoadedAdapter, tool: Tool, answer: VendorAnswer, *, ask: Ask | None = None
+) -> dict[str, Any]:
     """Run a recorded vendor answer through an adapter; never raises on the vendor's bytes.
 
     Returns ``{"outcome", "completeness", "findings", "model", "error"}``; ``outcome`` is the class
     of the answer, or ``wrong_patient`` when the answer names two patients.
     """
-    if adapter.manifest.transport != "http":
+    if adapter.manifest.transport == "in_process":
         return _replayed("bad_request", error=("not_replayable", "computed in process"))
     try:
         verdict = adapter.http.classify_answer(tool, answer)
         if verdict.answer_class not in ("ok", "partial"):
             code = verdict.answer_class
             return _replayed(code, error=(code, verdict.note or "no usable answer"))
-        return _of_parsed(verdict, adapter.http.parse_findings(tool, None, answer))
+        return _of_parsed(verdict, adapter.http.parse_findings(tool, ask, answer))
     except VendorProtocolBroken as broken:
         return _replayed("protocol_broken", error=("protocol_broken", str(broken)))
     except Exception:  # the bulkhead: an adapter's own fault must not become a traceback with data

@@ -287,6 +287,12 @@ def _credentials(
     secret = _secret(auth.secret, settings, secrets)
     if secret is None:
         raise ConfigInvalid(f"{tool.tool}.yaml: its secret is not in the secrets folder")
+    return credentials(tool, secret)
+
+
+def credentials(tool: Tool, secret: str) -> dict[str, str]:
+    """The headers by which a tool file wants its secret shown."""
+    auth = tool.auth
     return {auth.header: f"Bearer {secret}" if auth.kind == "bearer" else secret}
 
 

@@ -112,15 +112,24 @@ def test_a_line_that_cannot_be_read_does_not_stop_the_stream() -> None:
     assert rows[1] == {"id": "b", "conflicts": []}
 
 
-def test_every_adapter_is_listed_with_its_tools_and_passes_its_checks() -> None:
+def test_every_adapter_is_listed_with_its_tier() -> None:
     listed = json.loads(careweir("adapter", "list").stdout)["adapters"]
 
     names = {one["adapter"] for one in listed}
     assert {"oip_v2", "cds_hooks", "openai_chat", "published_score"} <= names
     for name in names:
-        done = careweir("adapter", "check", name)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["passed"]
+        assert next(one["tier"] for one in listed if one["adapter"] == name) in ("silver", "gold")
+
+
+def test_a_check_prints_a_graded_report_with_its_evidence() -> None:
+    page = careweir("adapter", "check", "oip_v2")
+    data = json.loads(careweir("adapter", "check", "published_score", "--json").stdout)
+
+    assert page.returncode == 0, page.stderr
+    assert page.stdout.startswith(b"oip_v2: gold (claims gold: kept)")
+    assert b"18 faults" in page.stdout
+    assert (data["tier"], data["passed"]) == ("gold", True)
+    assert {check["state"] for check in data["checks"]} == {"pass"}
 
 
 def test_a_recorded_answer_is_replayed_and_garbage_is_refused() -> None:

@@ -24,11 +24,13 @@ from careweir_adapters.cds_hooks.wire import card_of
 from careweir_fhir.model import Completeness, Finding
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
 from careweir_kit.classify import json_object, verdict_of_status
+from careweir_kit.declared import declared
 from careweir_kit.errors import InputsMissing, VendorProtocolBroken
 from careweir_kit.mapping import marked, version_notes
 from careweir_kit.payload import (
     LOINC,
     codings,
+    listed,
     resources,
     standing_observations,
 )
@@ -47,7 +49,7 @@ def build_request(tool: Tool, ask: Ask) -> VendorRequest:
     """
     mapping = request_of(tool)
     coded = [(o, _loinc(o)) for o in standing_observations(ask.payload, as_of=ask.as_of)]
-    found = {key: _prefetch(wanted, coded, ask) for key, wanted in mapping.prefetch.items()}
+    found = {k: _prefetch(wanted, coded, ask, tool) for k, wanted in mapping.prefetch.items()}
     without = tuple(f"{key}: not in the chart" for key, value in found.items() if value is None)
     if len(found) - len(without) < mapping.inputs_min:
         raise InputsMissing(without)
@@ -69,17 +71,19 @@ def build_request(tool: Tool, ask: Ask) -> VendorRequest:
 
 def _loinc(observation: Mapping[str, Any]) -> set[str]:
     """The LOINC codes of an Observation and of its components."""
-    elements = (observation, *(observation.get("component") or ()))
-    pairs = (pair for element in elements for pair in codings(element.get("code")))
+    elements = (observation, *listed(observation.get("component")))
+    concepts = (element.get("code") for element in elements if isinstance(element, Mapping))
+    pairs = (pair for concept in concepts for pair in codings(concept))
     return {code for system, code in pairs if system == LOINC}
 
 
 def _prefetch(
-    wanted: Prefetch, coded: Sequence[tuple[Mapping[str, Any], set[str]]], ask: Ask
+    wanted: Prefetch, coded: Sequence[tuple[Mapping[str, Any], set[str]]], ask: Ask, tool: Tool
 ) -> Mapping[str, Any] | None:
     if wanted.patient:
-        return next(resources(ask.payload, "Patient"), None)
-    found = [{"resource": one} for one, codes in coded if not codes.isdisjoint(wanted.loinc)]
+        return next((declared(p, tool) for p in resources(ask.payload, "Patient")), None)
+    matching = (one for one, codes in coded if not codes.isdisjoint(wanted.loinc))
+    found = [{"resource": kept} for one in matching if (kept := declared(one, tool)) is not None]
     if not found:
         return None
     return {"resourceType": "Bundle", "type": "searchset", "total": len(found), "entry": found}

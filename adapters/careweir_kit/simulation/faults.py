@@ -149,12 +149,21 @@ def huge_parts(bytes_cap: int) -> Iterator[bytes]:
 
 
 def _with_nan(body: bytes) -> bytes:
-    """The same answer with its first number, a fraction if there is one, turned into NaN."""
-    value = json.loads(body)
-    mark = "\u0000number\u0000"
-    if not _replace_first(value, float, mark):
-        _replace_first(value, int, mark)
+    """The same answer with its first number, a fraction if there is one, turned into NaN.
+
+    An answer without a number gets one; an answer that is not JSON becomes something that is not.
+    """
+    value, mark = _json(body), "\u0000number\u0000"
+    if not (_replace_first(value, float, mark) or _replace_first(value, int, mark)):
+        value = {"number": mark, "value": value}
     return json.dumps(value).replace(json.dumps(mark), "NaN").encode()
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 def _replace_first(value: Any, kind: type, mark: str) -> bool:
@@ -174,7 +183,8 @@ def _replace_first(value: Any, kind: type, mark: str) -> bool:
 
 def _with_duplicate(body: bytes) -> bytes:
     """The same answer with its first key twice."""
-    value: Mapping[str, Any] = json.loads(body)
+    found = _json(body)
+    value: Mapping[str, Any] = found if isinstance(found, dict) and found else {"value": found}
     key = next(iter(value))
     first = f"{json.dumps(key)}: {json.dumps(value[key])}, ".encode()
     return b"{" + first + json.dumps(value).encode()[1:]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from careweir.app import load_house
+from careweir.app import credentials, load_house
 from careweir.cli.out import Refused, emit, read_input, say
 from careweir.cli.serve import Config
+from careweir.log import configure
+from careweir.rehearse import Rehearsal
 from careweir_kit.adapter import VendorAnswer
-from careweir_kit.conformance import check_adapter
-from careweir_kit.registry import LoadedAdapter, discover_adapters, load_tool
+from careweir_kit.conformance import Report, check_adapter
+from careweir_kit.conformance import accept as accept_golden
+from careweir_kit.registry import LoadedAdapter, load_tool
 from careweir_kit.registry import replay as replay_answer
 from careweir_kit.tool import Tool
 
@@ -45,21 +50,51 @@ def list_adapters(config: Config = None) -> None:
 
 
 @app.command()
-def check(name: Annotated[str, typer.Argument(help="An adapter's folder name.")]) -> None:
-    """Run the conformance checks that every adapter must pass. Exit 1 when one fails.
+def check(
+    name: Annotated[str, typer.Argument(help="An adapter's folder name, or a tool.")],
+    url: Annotated[str | None, typer.Option(help="Base URL of a real server to ask too.")] = None,
+    tool_file: Annotated[Path | None, typer.Option(help="Another tool file.")] = None,
+    secret_file: Annotated[Path | None, typer.Option(help="The tool's secret, for --url.")] = None,
+    accept: Annotated[bool, typer.Option(help="Write golden files from what comes out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Grade an adapter bronze, silver or gold, with evidence. Exit 1 when its claim does not hold.
 
     Example: careweir adapter check oip_v2
+
+    Example: careweir adapter check oip_v2 --url https://models.example.org --json
     """
-    adapters = discover_adapters()
-    if name not in adapters:
-        raise Refused(f"no such adapter: known are {', '.join(adapters)}")
-    checks = check_adapter(adapters[name])
-    for one in checks:
-        say(f"{'pass' if one.passed else 'FAIL'}  {one.name}  {one.detail}")
-    emit({"adapter": name, "passed": all(one.passed for one in checks),
-          "checks": [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks]},
-         )  # fmt: skip
-    raise typer.Exit(0 if all(one.passed for one in checks) else 1)
+    configure(level=logging.ERROR)  # what a fault does is in the report
+    adapter, tool = _resolve(name, tool_file, config)
+    if accept:
+        for changed in _accepted(adapter, tool):
+            say(f"golden/{changed}.json written: read it before you keep it")
+    secret = read_input(str(secret_file)).decode().strip() if secret_file else None
+    call = Rehearsal(credentials(tool, secret) if secret else None)
+    report = check_adapter(adapter, tool=tool, call=call, url=url)
+    if as_json:
+        emit(report.as_json())
+    else:
+        for line in _lines(report):
+            typer.echo(line)
+    raise typer.Exit(0 if report.passed else 1)
+
+
+def _accepted(adapter: LoadedAdapter, tool: Tool) -> list[str]:
+    try:
+        return accept_golden(adapter, tool)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def _lines(report: Report) -> Iterator[str]:
+    tier = report.tier or "none"
+    kept = "kept" if report.passed else "NOT kept"
+    yield f"{report.adapter}: {tier} (claims {report.claimed}: {kept})"
+    for check in report.checks:
+        reason = f"  [exempt: {check.exempt}]" if check.state == "exempt" else ""
+        yield f"  {check.tier:6}  {check.state:6}  {check.name}: {check.detail}{reason}"
 
 
 @app.command()

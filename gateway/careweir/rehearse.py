@@ -1,0 +1,83 @@
+"""Ask one server as the gateway would, outside any question: for conformance checks.
+
+The same transport, deadline, retries and checks as in production; only the record is kept in
+memory, because what is sent is a made-up chart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+
+from careweir.fanout import Asked, Intent, Prepared, VendorPool, ask_all
+from careweir.minimise import Manifest, Minimised
+from careweir_kit.adapter import Ask, VendorRequest
+from careweir_kit.conformance import Called
+from careweir_kit.registry import LoadedAdapter
+from careweir_kit.tool import Tool
+
+
+class _Unrecorded:
+    """The fan-out's record of made-up charts: nothing has to be kept."""
+
+    async def intend(self, prepared: Prepared, request: VendorRequest, attempt: int) -> Intent:
+        return Intent(f"check-{attempt}", prepared.tool.tool, attempt)
+
+    def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:
+        """Keep nothing."""
+
+    def computed(self, prepared: Prepared, *, outcome: str) -> None:
+        """Keep nothing."""
+
+
+class Rehearsal:
+    """A ``Call`` of the conformance kit; ``headers`` are the credentials that are shown."""
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        self._headers = dict(headers or {})
+        self._pool: VendorPool | None = None
+
+    async def __call__(
+        self, adapter: LoadedAdapter, tool: Tool, ask: Ask, *, url: str, deadline_ms: int
+    ) -> Called:
+        """Ask once, with the retries that the tool file allows; never raises VendorError."""
+        self._pool = self._pool or VendorPool(headers=self._headers)
+        prepared = Prepared(tool, adapter, _minimised(tool, ask), ask.subject, url, self._pool)
+        asked = Asked(
+            _Unrecorded(),
+            as_of=ask.as_of,
+            deadline=asyncio.get_running_loop().time() + deadline_ms / 1000,
+            rng=random.Random(1),  # noqa: S311 - retry jitter, not a secret
+        )
+        (reply,) = await ask_all([prepared], asked, strategy="all")
+        return Called(
+            reply.status,
+            findings=reply.findings,
+            attempts=reply.attempts,
+            retry_after_s=reply.retry_after_s,
+            said=" ".join((reply.reason or "", *reply.notes)),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+
+def _minimised(tool: Tool, ask: Ask) -> Minimised:
+    """A recorded question is minimised already."""
+    manifest = Manifest(
+        tool=tool.tool,
+        tool_version=tool.version,
+        policy_revision="none",
+        purpose="TREAT",
+        role="check",
+        site=None,
+        asked=(),
+        sent=(),
+        withheld=(),
+        transformed=(),
+    )
+    return Minimised(dict(ask.payload), manifest)
