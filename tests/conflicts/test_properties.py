@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -10,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from careweir.conflicts import RuleBook, detect
-from careweir.conflicts.case import build_case
-from careweir.conflicts.normalise import facts_from_findings
+from careweir.conflicts.case import Case
+from careweir.conflicts.claims import Claims
 from careweir.conflicts.rules import RULES
 from careweir_fhir.model import ICD10CM, LOINC, Coding, Conflict, Dose, Finding
 
@@ -136,29 +138,90 @@ def test_names_of_tools_change_only_names(rules: RuleBook, findings: list[Findin
     ]
 
 
+def _all_pairs(rules: RuleBook, findings: Sequence[Finding]) -> set[tuple[str, int, int]]:
+    """The oracle: every rule on every pair of facts."""
+    facts = Claims(findings, rules, "Patient/p1").facts()
+    case = Case(rules, lambda: facts)
+    return {
+        (rule.name, a.position, b.position)
+        for rule in RULES
+        for at, a in enumerate(facts)
+        for b in facts[at + 1 :]
+        if a.kind in rule.kinds and b.kind in rule.kinds and rule.judge(a, b, case) is not None
+    }
+
+
 @SEEDED
 @given(findings=CASES)
 def test_buckets_find_what_all_pairs_find(rules: RuleBook, findings: list[Finding]) -> None:
-    facts = facts_from_findings(findings, rules, patient="Patient/p1")
-    case = build_case(facts, rules)
-    wanted = set()
-    for rule in RULES:
-        for at, a in enumerate(facts):
-            for b in facts[at + 1 :]:
-                inside = a.kind in rule.kinds and b.kind in rule.kinds
-                if inside and rule.judge(a, b, case) is not None:
-                    wanted.add((rule.name, a.position, b.position))
+    found = detect(findings, rules, patient="Patient/p1")
+
+    assert {(c.type, *c.between) for c in found} == _all_pairs(rules, findings)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_buckets_find_what_all_pairs_find_in_a_long_stay(rules: RuleBook, seed: int) -> None:
+    """Many different readings, studies, encounters and times, some of them not said."""
+    rng = random.Random(seed)
+    findings = [_of_a_stay(number, rng) for number in range(240)]
 
     found = detect(findings, rules, patient="Patient/p1")
 
-    assert {(c.type, *c.between) for c in found} == wanted
+    assert {(c.type, *c.between) for c in found} == _all_pairs(rules, findings)
+    assert {c.type for c in found} >= {"measurement_discrepancy", "assertion_contradiction"}
+
+
+def _of_a_stay(number: int, rng: random.Random) -> Finding:
+    day = number // 4
+    common: dict[str, Any] = {
+        "tool": rng.choice(TOOLS),
+        "effective": rng.choice([None, *[f"2026-0{1 + day % 6}-{1 + day % 27:02d}T08:00:00Z"] * 5]),
+        "encounter": rng.choice([None, f"Encounter/{day}", f"Encounter/{day}"]),
+        "study": rng.choice([None, f"ImagingStudy/{day}"]),
+        "specimen": rng.choice([None, None, f"Specimen/{day}"]),
+        "subject_context": rng.choice([None] * 30 + ["Patient/other"]),
+    }
+    if number % 3:
+        value = round(rng.uniform(3, 6.5), 2)
+        return Finding(kind="measurement", code=POTASSIUM, value=value, unit="mmol/L", **common)
+    return Finding(
+        kind="assertion",
+        code=Coding(system=ICD10CM, code=rng.choice(CODES[:4])),
+        polarity=rng.choice(["present", "present", "absent"]),
+        laterality=rng.choice([None, "left", "right"]),
+        **common,
+    )
+
+
+@SEEDED
+@given(finding=FINDINGS)
+def test_two_tools_that_say_the_same_never_conflict(rules: RuleBook, finding: Finding) -> None:
+    other = finding.model_copy(update={"tool": "another"})
+
+    assert detect([finding, other], rules, patient="Patient/p1") == ()
+
+
+@SEEDED
+@given(findings=CASES)
+def test_what_conflicts_on_an_occasion_conflicts_where_none_is_named(
+    rules: RuleBook, findings: list[Finding]
+) -> None:
+    """The detector asks first whether two claims could conflict on any occasion."""
+    facts = Claims(findings, rules, "Patient/p1").facts()
+    case, bare = Case(rules, lambda: facts), Case(rules, tuple)
+    nowhere: dict[str, Any] = {"study": None, "specimen": None, "encounter": None, "at": None}
+
+    for rule in RULES:
+        for a, b in combinations([f for f in facts if f.kind in rule.kinds], 2):
+            if not rule.binds_subject and rule.judge(a, b, case) is not None:
+                assert rule.judge(a._replace(**nowhere), b._replace(**nowhere), bare) is not None
 
 
 @SEEDED
 @given(findings=CASES)
 def test_every_judgement_is_symmetric(rules: RuleBook, findings: list[Finding]) -> None:
-    facts = facts_from_findings(findings, rules, patient="Patient/p1")
-    case = build_case(facts, rules)
+    facts = Claims(findings, rules, "Patient/p1").facts()
+    case = Case(rules, lambda: facts)
 
     for rule in RULES:
         inside = [fact for fact in facts if fact.kind in rule.kinds]

@@ -1,10 +1,10 @@
-"""One case under comparison: its facts, and what rules need to know about all of them at once."""
+"""One case under comparison: what rules need to know about all of its facts at once."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from functools import cached_property
 
 from careweir.conflicts.normalise import Fact
 from careweir.conflicts.rulebook import RuleBook
@@ -13,33 +13,43 @@ ConceptKey = tuple[str, str, str, str | None]
 AmountKey = tuple[str, str, str, str | None, frozenset[str] | None, str | None]
 
 
-@dataclass(frozen=True, slots=True)
 class Case:
-    """The facts of one patient's case with the rule book that reads them."""
+    """The facts of one patient's case with the rule book that reads them.
 
-    facts: Sequence[Fact]
-    book: RuleBook
-    by_kind: dict[str, list[Fact]] = field(default_factory=dict)
-    sides_said: dict[ConceptKey, set[str]] = field(default_factory=dict)
-    places_said: dict[ConceptKey, set[str]] = field(default_factory=dict)
-    amounts_said: Counter[AmountKey] = field(default_factory=Counter)
+    What each tool says elsewhere in the case is gathered when a rule first asks for it: most cases
+    never do.
+    """
 
+    def __init__(self, book: RuleBook, facts: Callable[[], Iterable[Fact]]) -> None:
+        self.book = book
+        self._facts = facts
 
-def build_case(facts: Sequence[Fact], book: RuleBook) -> Case:
-    """Gather the sides and places that each source gives for each present concept."""
-    sides: dict[ConceptKey, set[str]] = defaultdict(set)
-    places: dict[ConceptKey, set[str]] = defaultdict(set)
-    amounts: Counter[AmountKey] = Counter()
-    by_kind: dict[str, list[Fact]] = defaultdict(list)
-    for fact in facts:
-        by_kind[fact.kind].append(fact)
-        if fact.amount is not None and fact.amount.quantity.row.many:
-            amounts[amount_key(fact)] += 1
-        if fact.polarity == 1 and fact.sides is not None:
-            sides[concept_key(fact)].update(fact.sides)
-        if fact.place is not None:
-            places[concept_key(fact)].add(fact.place.id)
-    return Case(facts, book, dict(by_kind), dict(sides), dict(places), amounts)
+    @cached_property
+    def sides_said(self) -> dict[ConceptKey, set[str]]:
+        """The sides on which each source finds each present concept, by study."""
+        sides: dict[ConceptKey, set[str]] = defaultdict(set)
+        for fact in self._facts():
+            if fact.polarity == 1 and fact.sides is not None:
+                sides[concept_key(fact)].update(fact.sides)
+        return dict(sides)
+
+    @cached_property
+    def places_said(self) -> dict[ConceptKey, set[str]]:
+        """The places that each source names for each concept, by study."""
+        places: dict[ConceptKey, set[str]] = defaultdict(set)
+        for fact in self._facts():
+            if fact.place is not None:
+                places[concept_key(fact)].add(fact.place.id)
+        return dict(places)
+
+    @cached_property
+    def amounts_said(self) -> Counter[AmountKey]:
+        """How many readings each source gives of what a patient may have several of."""
+        return Counter(
+            amount_key(fact)
+            for fact in self._facts()
+            if fact.amount is not None and fact.amount.quantity.row.many
+        )
 
 
 def concept_key(fact: Fact) -> ConceptKey:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from careweir.conflicts.case import Case, build_case
-from careweir.conflicts.normalise import Fact, facts_from_findings
-from careweir.conflicts.pairs import lanes_of, pairs_in
+from careweir.conflicts.case import Case
+from careweir.conflicts.claims import Claims
+from careweir.conflicts.joining import candidates
+from careweir.conflicts.normalise import Fact
 from careweir.conflicts.rulebook import RuleBook
 from careweir.conflicts.rules import RULES
 from careweir.conflicts.verdict import PairRule, Verdict
@@ -19,14 +20,17 @@ def detect(
     """Every conflict between two findings, sorted by position and type.
 
     Pure; the order of the findings changes only the positions. A repeated finding adds nothing. No
-    winner is named and nothing is averaged. Above ``bucket_pairs_max`` pairs in one bucket only
+    winner is named and nothing is averaged. Where very many findings are of one occasion, only
     representative pairs are given, so that work and output stay linear.
     """
-    facts = facts_from_findings(findings, rules, patient=patient)
-    case = build_case(facts, rules)
+    claims = Claims(findings, rules, patient)
+    case = Case(rules, claims.facts)
+    by_kind: dict[str, list[Fact]] = {}
+    for proto in claims.protos:
+        by_kind.setdefault(proto.kind, []).append(proto)
     found: dict[tuple[int, int, str], Conflict] = {}
     for rule in RULES:
-        for a, b, verdict in _verdicts(rule, case):
+        for a, b, verdict in _verdicts(rule, by_kind, claims, case):
             first, second = sorted((a.position, b.position))
             found[first, second, rule.name] = Conflict(
                 type=rule.name,
@@ -38,23 +42,15 @@ def detect(
     return tuple(found[key] for key in sorted(found))
 
 
-def _verdicts(rule: PairRule, case: Case) -> list[tuple[Fact, Fact, Verdict]]:
-    if not all(case.by_kind.get(kind) for kind in rule.needs):
-        return []
-    facts = [fact for kind in sorted(rule.kinds) for fact in case.by_kind.get(kind, ())]
-    if len(facts) < 2 or not (rule.one_source or _two_sources(facts)):
-        return []
-    verdicts = []
-    pairs_max = case.book.general.bucket_pairs_max
-    for lane in lanes_of(facts, lambda fact: rule.lanes(fact, case.book)):
-        window_s = rule.window_s((lane.both or lane.left)[0], case.book)
-        for a, b in pairs_in(lane, pairs_max=pairs_max, window_s=window_s):
-            verdict = rule.judge(a, b, case)
-            if verdict is not None:
-                verdicts.append((a, b, verdict))
-    return verdicts
-
-
-def _two_sources(facts: Sequence[Fact]) -> bool:
-    first = facts[0].source
-    return any(fact.source != first for fact in facts)
+def _verdicts(
+    rule: PairRule, by_kind: dict[str, list[Fact]], claims: Claims, case: Case
+) -> Iterator[tuple[Fact, Fact, Verdict]]:
+    if not all(kind in by_kind for kind in rule.needs):
+        return
+    protos = [proto for kind in sorted(rule.kinds) for proto in by_kind.get(kind, ())]
+    if len(protos) < 2:
+        return
+    for a, b in candidates(rule, protos, claims, case.book):
+        verdict = rule.judge(a, b, case)
+        if verdict is not None:
+            yield a, b, verdict

@@ -35,45 +35,27 @@ class Fact(NamedTuple):
     place: Place | None
     context: str | None  # None: the patient, now; else history, family, hypothetical
     subject: str  # "" is the patient of the request
+    amount: Amount | None
+    risk: RiskClaim | None
+    advice: Advice | None
     study: str | None
     specimen: str | None
     encounter: str | None
     at: float | None
     confidence: float | None
-    amount: Amount | None
-    risk: RiskClaim | None
-    advice: Advice | None
 
 
-def facts_from_findings(
-    findings: Sequence[Finding], book: RuleBook, *, patient: str | None
-) -> tuple[Fact, ...]:
-    """One fact a claim, without repeats and without what was withdrawn or replaced."""
-    own = reference_tail(patient) if patient else _only_reference(findings)
-    replaced = _replaced(findings)
-    seen: set[object] = set()
-    facts: list[Fact] = []
-    for index, finding in enumerate(findings):
-        if index in replaced or _withdrawn(finding, book):
-            continue
-        fact = fact_from_finding(index, finding, book, own)
-        claim = (fact[2:15], finding.value, finding.unit, finding.action, finding.target,
-                 finding.dose, finding.scale, finding.threshold_band, finding.horizon,
-                 finding.interval)  # fmt: skip
-        if claim not in seen:
-            seen.add(claim)
-            facts.append(fact)
-    return tuple(facts)
-
-
-def _only_reference(findings: Sequence[Finding]) -> str | None:
+def only_reference(findings: Sequence[Finding]) -> str | None:
     """Where the case does not say whose it is: the one patient that its findings name."""
     said = {f.subject_context for f in findings if f.subject_context and "/" in f.subject_context}
     return reference_tail(said.pop()) if len(said) == 1 else None
 
 
-def fact_from_finding(index: int, finding: Finding, book: RuleBook, own: str | None) -> Fact:
-    """Read one finding; what cannot be read stays None and is not compared."""
+def claim_of(number: int, finding: Finding, book: RuleBook, own: str | None) -> Fact:
+    """What a finding claims, of no occasion and by nobody; ``position`` is the claim's number.
+
+    What cannot be read stays None and is not compared.
+    """
     code, kind = finding.code, finding.kind
     if kind == "recommendation" and finding.target is not None:
         code = finding.target
@@ -83,11 +65,10 @@ def fact_from_finding(index: int, finding: Finding, book: RuleBook, own: str | N
     if sides is None and place is not None:
         sides = place.sides
     context, subject = _experiencer(finding, concept, book, own)
-    version = finding.tool_version
     return Fact(
-        position=index,
+        position=number,
         finding=finding,
-        source=f"{finding.tool} {version}" if version else finding.tool,
+        source="",
         kind=kind,
         concept=concept,
         polarity=_polarity(finding, concept, book),
@@ -95,16 +76,32 @@ def fact_from_finding(index: int, finding: Finding, book: RuleBook, own: str | N
         place=place,
         context=context,
         subject=subject,
-        study=reference_tail(finding.study) if finding.study else None,
-        specimen=reference_tail(finding.specimen) if finding.specimen else None,
-        encounter=reference_tail(finding.encounter) if finding.encounter else None,
-        at=instant(finding.effective) if finding.effective else None,
-        confidence=finding.confidence
-        if finding.confidence_kind in _CONFIDENCE_OF_PRESENCE
-        else None,
         amount=amount_of(finding, book.quantities, book.units) if kind == "measurement" else None,
         risk=risk_claim(finding, concept, book) if kind == "risk" else None,
         advice=advice_of(finding, concept, book) if kind == "recommendation" else None,
+        study=None,
+        specimen=None,
+        encounter=None,
+        at=None,
+        confidence=None,
+    )
+
+
+def fact_of(position: int, finding: Finding, claim: Fact) -> Fact:
+    """One finding that makes a claim: who says it, and of which occasion."""
+    version = finding.tool_version
+    study, specimen, encounter = finding.study, finding.specimen, finding.encounter
+    sure = finding.confidence_kind in _CONFIDENCE_OF_PRESENCE
+    return Fact(
+        position,
+        finding,
+        f"{finding.tool} {version}" if version else finding.tool,
+        *claim[3:13],
+        reference_tail(study) if study else None,
+        reference_tail(specimen) if specimen else None,
+        reference_tail(encounter) if encounter else None,
+        instant(finding.effective) if finding.effective else None,
+        finding.confidence if sure else None,
     )
 
 
@@ -164,11 +161,11 @@ def _place(finding: Finding, book: RuleBook) -> Place | None:
     return book.sites.resolve(coding)
 
 
-def _withdrawn(finding: Finding, book: RuleBook) -> bool:
+def withdrawn(finding: Finding, book: RuleBook) -> bool:
     return finding.status is not None and plain(finding.status) in book.general.withdrawn
 
 
-def _replaced(findings: Sequence[Finding]) -> set[int]:
+def replaced_positions(findings: Sequence[Finding]) -> set[int]:
     """Positions of findings that a later one says it replaces.
 
     Ids are a tool's own, so a tool replaces its own findings. Another tool's finding is replaced

@@ -1,22 +1,25 @@
-"""Pairs of facts worth comparing: lanes instead of all pairs.
+"""Pairs of facts worth comparing: lanes instead of all pairs, and in a lane only one occasion.
 
-A rule puts each fact into lanes (a key and a role); only facts that share a lane and stand on
-opposite roles meet. A lane that would make too many pairs is split by study, specimen and time, and
-what is still too large is compared by representatives: every fact meets a few opposite ones, so
-that each finding that disagrees is named at least once, in linear work.
+A rule puts each claim into lanes (a key and a role); only claims that share a lane and stand on
+opposite roles meet. The facts that make two such claims are then joined by occasion through an
+index: study, specimen, or encounter and time. A place of the index that holds very many facts is
+met by representatives, the lowest and the highest of it by an order that does not depend on the
+order of the findings, so that each finding that disagrees is named, in linear work.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import combinations, product
 from typing import NamedTuple
 
 from careweir.conflicts.normalise import Fact
 
 BOTH, LEFT, RIGHT = 0, 1, 2
-_REPRESENTATIVES = 6
+_ENDS = 6
+_ANY = object()
 Lanes = Callable[[Fact], Iterable[tuple[Hashable, int]]]
+_Class = tuple[bool, bool]
 
 
 class Lane(NamedTuple):
@@ -29,13 +32,9 @@ class Lane(NamedTuple):
 
 def lanes_of(facts: Iterable[Fact], lanes: Lanes) -> list[Lane]:
     """Sort facts into lanes and keep those in which at least one pair can be made."""
-    return _gather((fact, lanes(fact)) for fact in facts)
-
-
-def _gather(placed: Iterable[tuple[Fact, Iterable[tuple[Hashable, int]]]]) -> list[Lane]:
     roles: tuple[dict[Hashable, list[Fact]], ...] = ({}, {}, {})
-    for fact, places in placed:
-        for key, role in places:
+    for fact in facts:
+        for key, role in lanes(fact):
             found = roles[role]
             if key in found:
                 found[key].append(fact)
@@ -46,55 +45,89 @@ def _gather(placed: Iterable[tuple[Fact, Iterable[tuple[Hashable, int]]]]) -> li
     return within + [Lane([], left[key], right[key]) for key in right if key in left]
 
 
-def pairs_in(lane: Lane, *, pairs_max: int, window_s: float) -> Iterator[tuple[Fact, Fact]]:
-    """The pairs of a lane: all of them, or those within a study, a specimen or ``window_s``."""
-    total = len(lane.both) ** 2 // 2 + len(lane.left) * len(lane.right)
-    if total <= pairs_max:
-        yield from combinations(lane.both, 2)
-        yield from product(lane.left, lane.right)
-        return
-    for part in _split(lane, window_s):
-        if len(part.both) ** 2 // 2 + len(part.left) * len(part.right) <= pairs_max:
-            yield from combinations(part.both, 2)
-            yield from product(part.left, part.right)
-        else:
-            yield from _representatives(part)
+class Occasions:
+    """Facts by every way in which two facts can be of one occasion (see ``same_occasion``)."""
+
+    def __init__(self, facts: Sequence[Fact], window_s: float, crowd_max: int) -> None:
+        self.crowded = False
+        self._crowd_max = crowd_max
+        self._width_s = max(window_s, 1.0)
+        self._always = math.isinf(window_s)
+        self._cells: dict[Hashable, list[Fact]] = {}
+        self._classes: set[_Class] = set()
+        self._named: set[str] = {n for f in facts for n in (f.study, f.specimen) if n is not None}
+        self._all_studied = all(fact.study is not None for fact in facts)
+        self._timeless = any(fact.at is None for fact in facts)
+        slots = {self._slot(fact.at) for fact in facts}
+        self._slots = {slot + step for slot in slots if slot is not None for step in (-1, 0, 1)}
+        for fact in facts:
+            self._classes.add(_class(fact))
+            for key in self._places(fact):
+                self._cells.setdefault(key, []).append(fact)
+        for cell in self._cells.values():
+            if len(cell) > crowd_max:
+                cell.sort(key=_rank)
+
+    def _places(self, fact: Fact) -> Iterator[Hashable]:
+        if self._always:
+            yield _ANY
+            return
+        if fact.study is not None:
+            yield ("study", fact.study)
+        if fact.specimen is not None:
+            yield ("specimen", fact.specimen)
+        kind, slot = _class(fact), self._slot(fact.at)
+        yield (kind, slot, fact.encounter)
+        yield (kind, slot, _ANY)
+        if slot is not None:
+            yield (kind, _ANY, fact.encounter)
+            yield (kind, _ANY, _ANY)
+
+    def _slot(self, at: float | None) -> int | None:
+        return None if at is None or self._always else int(at // self._width_s)
+
+    def may_hold(self, study: str | None, specimen: str | None, at: float | None) -> bool:
+        """A quick look before a fact is made: False only where no fact here can be near."""
+        if self._always:
+            return True
+        if study is not None and (self._all_studied or study in self._named):
+            return study in self._named
+        if at is None or self._timeless:
+            return True
+        return int(at // self._width_s) in self._slots or specimen in self._named
+
+    def near(self, fact: Fact) -> Iterator[Fact]:
+        """Facts that may be of the occasion of ``fact``; each place gives a few at most."""
+        if self._always:
+            yield from self._cell(_ANY)
+            return
+        if fact.study is not None:
+            yield from self._cell(("study", fact.study))
+        if fact.specimen is not None:
+            yield from self._cell(("specimen", fact.specimen))
+        studied, drawn = fact.study is not None, fact.specimen is not None
+        slot = self._slot(fact.at)
+        slots: tuple[object, ...] = (None, _ANY)
+        if slot is not None:
+            slots = (None, slot - 1, slot, slot + 1)
+        encounters = (_ANY,) if fact.encounter is None else (fact.encounter, None)
+        for kind in self._classes:
+            if (studied and kind[0]) or (drawn and kind[1]):
+                continue  # both name a study (or a specimen): that alone decides
+            for moment in slots:
+                for encounter in encounters:
+                    yield from self._cell((kind, moment, encounter))
+
+    def _cell(self, key: Hashable) -> Sequence[Fact]:
+        cell = self._cells.get(key, ())
+        if len(cell) <= self._crowd_max:
+            return cell
+        self.crowded = True
+        return [*cell[:_ENDS], *cell[-_ENDS:]]
 
 
-def _split(lane: Lane, window_s: float) -> list[Lane]:
-    """Parts of a lane that can be of one occasion; a fact may stand in two neighbouring parts."""
-    placed = (
-        (fact, [(key, role) for key in _occasions(fact, window_s)])
-        for role, facts in enumerate(lane)
-        for fact in facts
-    )
-    return _gather(placed)
-
-
-def _occasions(fact: Fact, window_s: float) -> Iterator[Hashable]:
-    if fact.study is not None or fact.specimen is not None:
-        yield ("study", fact.study, fact.specimen)
-    if fact.at is None:
-        yield ("timeless", fact.encounter)
-        return
-    slot = int(fact.at // max(window_s, 1.0))
-    yield ("slot", slot)
-    yield ("slot", slot + 1)
-
-
-def _representatives(part: Lane) -> Iterator[tuple[Fact, Fact]]:
-    both = sorted(part.both, key=_rank)
-    ends = both[:_REPRESENTATIVES] + both[-_REPRESENTATIVES:]
-    yield from _meet(both, ends)
-    left, right = sorted(part.left, key=_rank), sorted(part.right, key=_rank)
-    yield from _meet(left, right[:_REPRESENTATIVES])
-    yield from _meet(right, left[:_REPRESENTATIVES])
-
-
-def _meet(facts: Sequence[Fact], ends: Sequence[Fact]) -> Iterator[tuple[Fact, Fact]]:
-    for fact, end in product(facts, ends):
-        if fact is not end:
-            yield fact, end
+def _class(fact: Fact) -> _Class:
+    return fact.study is not None, fact.specimen is not None
 
 
 def _rank(fact: Fact) -> tuple[float, str, float, str]:

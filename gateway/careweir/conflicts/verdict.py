@@ -26,8 +26,10 @@ class Verdict(NamedTuple):
 class PairRule:
     """One kind of conflict.
 
-    ``lanes`` says which facts may meet (and must never keep apart two facts on which ``judge``
-    would give a verdict); ``judge`` is symmetric and decides on its own.
+    ``lanes`` says which claims may meet, whoever makes them and when (and must never keep apart
+    two facts on which ``judge`` would give a verdict); ``judge`` is symmetric and decides on its
+    own. Equal claims never conflict, and what conflicts on some occasion conflicts when no
+    occasion is named. ``binds_subject`` is for the one rule that compares occasions instead.
     """
 
     name: str
@@ -36,7 +38,7 @@ class PairRule:
     judge: Callable[[Fact, Fact, Case], Verdict | None]
     window_s: Callable[[Fact, RuleBook], float]
     needs: frozenset[str] = frozenset()  # kinds without which there is nothing to compare
-    one_source: bool = False  # may two findings of one tool conflict?
+    binds_subject: bool = False
 
 
 def gravest(severities: Iterable[Severity], *, floor: Severity) -> Severity:

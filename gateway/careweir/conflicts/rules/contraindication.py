@@ -6,6 +6,7 @@ then at any time. Source: drugs.yaml (conditions after FDA labels, each cited).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 
 from careweir.conflicts.case import Case
@@ -135,11 +136,19 @@ def _reason(drug_fact: Fact, drug: Drug, other: Fact, what: str) -> str:
     )
 
 
+def _window_s(fact: Fact, book: RuleBook) -> float:
+    """What lasts speaks against a drug at any time."""
+    lasts = fact.kind != "recommendation" and (
+        fact.concept.history or allergen(fact, book) is not None
+    )
+    return math.inf if lasts else drug_window_s(fact, book)
+
+
 RULE = PairRule(
     name="contraindication",
     kinds=frozenset({"recommendation", "assertion", "coding", "measurement"}),
     lanes=_lanes,
     judge=_judge,
-    window_s=drug_window_s,
+    window_s=_window_s,
     needs=frozenset({"recommendation"}),
 )

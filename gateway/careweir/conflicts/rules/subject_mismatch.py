@@ -53,5 +53,5 @@ RULE = PairRule(
     lanes=_lanes,
     judge=_judge,
     window_s=_window_s,
-    one_source=True,
+    binds_subject=True,
 )
