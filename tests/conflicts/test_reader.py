@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from careweir.cli.conflicts import app
 from careweir.conflicts import RuleBook, detect_lines, evaluate
 
 
@@ -105,3 +109,15 @@ def test_evaluation_counts_pairs_severity_and_false_alarms(rules: RuleBook) -> N
     assert report["severity_within_step"] == 1
     assert report["unreadable_lines"] == 1
     assert report["types"]["assertion_contradiction"]["f1"] == 0.5
+
+
+def test_evaluate_gives_json_to_programs_and_a_table_a_type_to_people(tmp_path: Path) -> None:
+    hit = {"type": "assertion_contradiction", "between": [0, 1], "severity": "moderate"}
+    labelled = tmp_path / "labelled.jsonl"
+    labelled.write_bytes(_line(id="hit", findings=DISAGREE, expected=[hit]))
+
+    shown = CliRunner().invoke(app, ["evaluate", str(labelled)])
+
+    assert json.loads(shown.stdout)["types"]["assertion_contradiction"]["tp"] == 1
+    assert "assertion_contradict" in shown.stderr
+    assert "severe recall 1.000" in shown.stderr

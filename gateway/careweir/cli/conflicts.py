@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from careweir.cli.out import Refused, emit
 from careweir.cli.serve import Config
@@ -45,9 +47,32 @@ def evaluate(
 ) -> None:
     """Precision, recall and false alarms per 100 conflict-free cases, in total and per type.
 
+    JSON on stdout; a table a type, for people, on stderr.
+
     Example: careweir conflicts evaluate labelled.jsonl
     """
-    emit(evaluate_lines(_lines(file), load_rules(policies_dir(config) / "conflicts")))
+    report = evaluate_lines(_lines(file), load_rules(policies_dir(config) / "conflicts"))
+    emit(report)
+    Console(stderr=True).print(_table(report))
+
+
+def _table(report: dict[str, Any]) -> Table:
+    """The report a type, and the whole below."""
+    table = Table(title=f"{report['cases']} cases, {report['conflict_free']} of them conflict-free")
+    for heading in ("type", "found", "false", "missed", "precision", "recall", "F1"):
+        table.add_column(heading, justify="left" if heading == "type" else "right")
+    rows = [*report["types"].items(), ("all", report)]
+    for name, row in rows:
+        table.add_row(
+            name, *(str(row[key]) for key in ("tp", "fp", "fn")),
+            *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")),
+        )  # fmt: skip
+    table.caption = (
+        f"severe recall {report['severe_recall']:.3f}, "
+        f"{report['false_alarms_per_100']:.1f} false alarms per 100 conflict-free cases, "
+        f"severity within a step {report['severity_within_step']:.3f}"
+    )
+    return table
 
 
 def _lines(file: str) -> Iterator[bytes]:

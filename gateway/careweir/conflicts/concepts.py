@@ -184,7 +184,22 @@ class ConceptTable:
             return _with_words(by_words._replace(ids=ids, above=by_words.above.union(ids)), words)
         if by_words is not None and not _related(by_code, by_words):
             return by_code._replace(usable=False)
+        if by_words is None and words is not None and self._foreign(coding, by_code, words):
+            return by_code._replace(usable=False)
         return _with_words(by_code, words)
+
+    def _foreign(self, coding: Coding, by_code: Concept, words: _Words) -> bool:
+        """Has a RadLex id words that share nothing with any name of its concept?
+
+        Public code often carries a wrong id (RID5352, pneumothorax, as "Thickening"), and there is
+        no shipped list of all RadLex names to tell a synonym from an error. Source: CONFLICTS 5.
+        """
+        row = self.rows.get(by_code.ids[0])
+        if _system(coding.system) != "rid" or row is None:
+            return False
+        names = (by_code.ids[0].replace("-", " "), *row.names)
+        known = {word for name in names for word in read_words(name).key.split()}
+        return known.isdisjoint(words.key.split())
 
     def _from_words(self, words: _Words) -> Concept | None:
         name = self._by_words.get(words.key)
