@@ -144,6 +144,8 @@ def load_tool(path: Path, adapters: Mapping[str, LoadedAdapter]) -> Tool:
 def _check_http(tool: Tool, loaded: LoadedAdapter, place: str) -> None:
     if loaded.manifest.transport == "http" and "default" not in tool.endpoints:
         raise ToolFileInvalid(f"{place}: endpoints: there is no default")
+    if not all(tool.endpoints.values()):
+        raise ToolFileInvalid(f"{place}: endpoints: a site has none")
     if tool.auth.kind != "none" and not tool.auth.secret:
         raise ToolFileInvalid(f"{place}: auth.secret: the name of a secret is missing")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -61,6 +61,18 @@ class Simulator(BaseModel):
     latency_ms: int = Field(default=20, ge=0)
 
 
+class Limits(BaseModel):
+    """How much of this tool at once, and when it is left alone: see ``careweir.fanout``."""
+
+    model_config = _STRICT
+
+    concurrent_max: int = Field(default=100, ge=1, le=1000)  # calls at once
+    queue_max: int = Field(default=100, ge=0, le=10_000)  # calls that wait; the next is shed
+    slow_ms: int | None = Field(default=None, gt=0)  # a slow answer; None: 80 % of deadline_ms
+    failures_in_a_row: int = Field(default=10, ge=2)  # open the breaker, however far apart
+    open_s_max: float = Field(default=60.0, ge=1)  # longest time that the breaker stays open
+
+
 class Tool(BaseModel):
     """One tool. ``request`` and ``answer`` belong to the adapter, which checks them."""
 
@@ -77,14 +89,27 @@ class Tool(BaseModel):
     region: str = "local"
     risk_tier: Literal["low", "medium", "high"] = "medium"
     description: str = ""
-    endpoints: dict[str, str] = Field(default_factory=dict)  # site or "default" -> base URL
+    endpoints: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # site or "default" -> URLs
     auth: Auth = Auth()
     deadline_ms: int = Field(default=3000, gt=0, le=60_000)
     attempts_max: int = Field(default=1, ge=1, le=5)
     idempotent: Literal["none", "key-header", "natural"] = "none"
     subject_echo: Literal["required", "none"] = "required"
     answer_bytes_max: int = Field(default=1_048_576, gt=0)
+    limits: Limits = Limits()
     needs: tuple[Need, ...] = ()
     request: dict[str, Any] = Field(default_factory=dict)
     answer: dict[str, Any] = Field(default_factory=dict)
     simulator: Simulator | None = None
+
+    @field_validator("endpoints", mode="before")
+    @classmethod
+    def _lists(cls, value: Any) -> Any:
+        """A single base URL may stand without a list."""
+        if not isinstance(value, dict):
+            return value
+        return {site: (at,) if isinstance(at, str) else at for site, at in value.items()}
+
+    def endpoints_for(self, site: str | None) -> tuple[str, ...]:
+        """Where this tool is for a site, in order of preference; empty when it is in-process."""
+        return self.endpoints.get(site or "", self.endpoints.get("default", ()))

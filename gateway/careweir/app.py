@@ -38,7 +38,7 @@ from careweir.conflicts import load_rules
 from careweir.console import Console, verify_apart
 from careweir.console import router as console
 from careweir.errors import ConfigInvalid, GatewayError
-from careweir.fanout import Transport, VendorPool
+from careweir.fanout import Guards, Transport, VendorPool
 from careweir.ids import new_id
 from careweir.ledger import Ledger
 from careweir.log import log
@@ -97,7 +97,7 @@ def load_house(config: Path | None, *, endpoints: Mapping[str, str] | None = Non
 
 
 def _at(tool: Tool, endpoint: str | None) -> Tool:
-    return tool.model_copy(update={"endpoints": {"default": endpoint}}) if endpoint else tool
+    return tool.model_copy(update={"endpoints": {"default": (endpoint,)}}) if endpoint else tool
 
 
 def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI:
@@ -251,7 +251,10 @@ def _services(
         pseudonym_key=hmac.digest(keys.patient, b"careweir vendor pseudonyms", "sha256"),
         clock=given.clock,
         new_id=new_id,
-        rng=random.Random(given.seed),  # noqa: S311 - retry jitter, not a secret
+        guards=Guards(
+            clock=asyncio.get_running_loop().time,
+            rng=random.Random(given.seed),  # noqa: S311 - jitter, not a secret
+        ),
         in_flight_max=settings.in_flight_max,
     )
     return Services(
@@ -270,11 +273,14 @@ def _transports(house: House, settings: Settings, given: Overrides) -> dict[str,
     for name, tool in house.tools.items():
         if house.adapters[tool.adapter].manifest.transport != "http":
             continue
-        for url in tool.endpoints.values():
+        for url in (url for urls in tool.endpoints.values() for url in urls):
             local = url.startswith("http://127.0.0.1:")
             if not (url.startswith("https://") or local or settings.allow_http_endpoints):
                 raise ConfigInvalid(f"{name}.yaml: endpoints must be https")
-        pools[name] = VendorPool(headers=_credentials(tool, settings, given.secrets))
+        pools[name] = VendorPool(
+            headers=_credentials(tool, settings, given.secrets),
+            connections_max=tool.limits.concurrent_max,
+        )
     return pools
 
 

@@ -159,10 +159,17 @@ class InferenceLedger:
             "attempt": attempt,
             "manifest": manifest.model_dump(mode="json"),
         }
-        await self._trail.append(
+        intent = Intent(disclosure=disclosure, tool=prepared.tool.tool, attempt=attempt)
+        receipt = self._trail.submit(
             self._who.entry("intent", body, tool=prepared.tool.tool, disclosure=disclosure)
         )
-        return Intent(disclosure=disclosure, tool=prepared.tool.tool, attempt=attempt)
+        try:
+            await receipt
+        except asyncio.CancelledError:
+            if receipt.done() and not receipt.cancelled() and receipt.exception() is None:
+                self.conclude(intent, outcome="not_sent", answer_sha256=None)
+            raise
+        return intent
 
     def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:
         """What became of one attempt; durable before the answer (``answered`` awaits it)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 from careweir.access import Actor, Decision
 from careweir.errors import CallerError, Overloaded
-from careweir.fanout import Asked, Prepared, Transport, ask_all
+from careweir.fanout import Asked, Guards, Prepared, Transport, ask_all
 from careweir.ids import NewId, Pseudonyms
 from careweir.ledger import InferenceLedger, Ledger
 from careweir.log import log
@@ -51,7 +50,7 @@ class Gateway:
         pseudonym_key: bytes,
         clock: Callable[[], datetime],
         new_id: NewId,
-        rng: random.Random,
+        guards: Guards,
         in_flight_max: int,
     ) -> None:
         self.house = house
@@ -61,7 +60,7 @@ class Gateway:
         self._pseudonym_key = pseudonym_key
         self._clock = clock
         self._new_id = new_id
-        self._rng = rng
+        self._guards = guards
         self._in_flight_max = in_flight_max
         self._in_flight = 0
         self._last_status: dict[str, str] = {}
@@ -85,7 +84,7 @@ class Gateway:
                 await ledger.refused(refusal.code, rules, revision=revision)
                 raise
             ledger.decided(case.decision, live, withheld)
-            asked = Asked(ledger, rfc3339(case.as_of), deadline, self._rng)
+            asked = Asked(ledger, rfc3339(case.as_of), deadline, self._guards)
             replies = await ask_all(live, asked, strategy=question.strategy)
             replies += await self._stood_in(case, asked, replies)
             replies += withheld_replies(withheld)
@@ -132,7 +131,7 @@ class Gateway:
     def tool_row(self, name: str) -> dict[str, Any]:
         """The row of ``GET /v1/tools``; ``healthy`` is null until the tool was asked once.
 
-        ``breaker`` is null: this version has no circuit breaker.
+        ``breaker`` is null for a score computed in this process.
         """
         tool = self.house.tools[name]
         last = self._last_status.get(name)
@@ -145,7 +144,7 @@ class Gateway:
             "capabilities": list(tool.capabilities),
             "mode": tool.mode,
             "lifecycle": tool.lifecycle,
-            "breaker": None,
+            "breaker": self._guards.of(tool).state if name in self._transports else None,
             "healthy": None if last is None else last in ("answered", "partial", "refused"),
         }
 
@@ -211,9 +210,11 @@ class Gateway:
                 role=case.actor.role,
                 site=site,
             )
-            endpoint = tool.endpoints.get(site or "", tool.endpoints.get("default", ""))
+            first, *others = tool.endpoints_for(site) or ("",)
             adapter, transport = case.house.adapters[tool.adapter], self._transports.get(tool.tool)
-            prepared.append(Prepared(tool, adapter, minimised, subject, endpoint, transport))
+            prepared.append(
+                Prepared(tool, adapter, minimised, subject, first, transport, tuple(others))
+            )
         return prepared
 
     async def _stood_in(self, case: Case, asked: Asked, replies: list[Reply]) -> list[Reply]:

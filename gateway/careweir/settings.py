@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     token_lifetime_max_s: int = Field(default=86_400, gt=0, description="Longest token accepted.")
     body_bytes_max: int = Field(default=25_000_000, gt=0, description="Largest request body.")
     deadline_ms_default: int = Field(default=4000, gt=0, le=60_000, description="Without one.")
-    in_flight_max: int = Field(default=256, gt=0, description="Questions at once; above: 503.")
+    in_flight_max: int = Field(default=512, gt=0, description="Questions at once; above: 503.")
     allow_http_endpoints: bool = Field(default=False, description="Plain http to tools.")
     log_json: bool = Field(default=True, description="JSON lines; otherwise for people.")
 

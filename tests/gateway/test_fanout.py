@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
 import pytest
 
 from careweir.errors import AuditUnavailable
-from careweir.fanout import Asked, Intent, Prepared, VendorPool, ask_all
+from careweir.fanout import Prepared, VendorPool, ask_all
 from careweir.fanout.attempt import check_subject
 from careweir.fanout.transport import ConnectionLost, NeverSent
 from careweir.question import Reply, Strategy
-from careweir_fhir.model import Coding, Finding
-from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
-from careweir_kit.errors import InputsMissing, VendorProtocolBroken, WrongPatient
-from careweir_kit.tool import Tool
+from careweir_kit.adapter import VendorRequest
+from careweir_kit.errors import VendorProtocolBroken, WrongPatient
+from support.vendors import Book, answered, asked_by, prepared
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
@@ -161,94 +157,9 @@ def test_credentials_are_sent_to_their_vendor() -> None:
 # --- ask_all: the record, the retries, the replies ----------------------------------------------
 
 
-@dataclass
-class Book:
-    """A ledger in memory, and what it saw in which order."""
-
-    refuses: bool = False
-    events: list[str] = field(default_factory=list)
-
-    async def intend(self, prepared: Prepared, request: VendorRequest, attempt: int) -> Intent:
-        if self.refuses:
-            raise AuditUnavailable("the trail is down")
-        self.events.append(f"intent {attempt}")
-        return Intent(f"dis_{attempt}", prepared.tool.tool, attempt)
-
-    def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:
-        self.events.append(f"{outcome} {intent.attempt}")
-
-    def computed(self, prepared: Prepared, *, outcome: str) -> None:
-        self.events.append(f"computed {outcome}")
-
-
-@dataclass
-class Wire:
-    """A transport that plays a list: an answer is given, an error is raised."""
-
-    plays: list[Any]
-    book: Book
-
-    async def send(self, url: str, request: VendorRequest, *, bytes_max: int) -> VendorAnswer:
-        self.book.events.append("sent")
-        play = self.plays.pop(0)
-        if isinstance(play, Exception):
-            raise play
-        if play == "hang":
-            await asyncio.Event().wait()
-        return cast("VendorAnswer", play)
-
-    async def close(self) -> None:
-        return None
-
-
-def answered(status: int = 200, echo: str = "s1", **headers: str) -> VendorAnswer:
-    return VendorAnswer(status, {"content-type": "application/json"} | headers, echo.encode())
-
-
-class Format:
-    """An adapter whose answers are just the echo."""
-
-    @staticmethod
-    def build_request(tool: Tool, ask: Ask) -> VendorRequest:
-        if tool.request.get("lacks"):
-            raise InputsMissing(("lactate",))
-        return VendorRequest("POST", "x", ask.subject.encode(), without=("temperature",))
-
-    @staticmethod
-    def classify_answer(tool: Tool, answer: VendorAnswer) -> Verdict:
-        if answer.status == 429:
-            return Verdict("throttled", "slow down", retry_after_s=0.01)
-        return Verdict({200: "ok", 503: "vendor_fault", 500: "vendor_fault"}[answer.status])  # type: ignore[arg-type]
-
-    @staticmethod
-    def parse_findings(tool: Tool, ask: Ask | None, answer: VendorAnswer) -> Parsed:
-        if answer.body == b"cut":
-            return Parsed((), completeness="partial")
-        if answer.body == b"crash":
-            raise RuntimeError("CANARY a bug of the adapter")
-        finding = Finding(tool=tool.tool, kind="risk", code=Coding(display="Sepsis"), value=0.5)
-        echoes = (answer.body.decode(),) if answer.body else ()
-        return Parsed((finding,), echoes=echoes, model_version="2")
-
-
-def prepared(plays: list[Any], book: Book, **changes: Any) -> Prepared:
-    tool = Tool(tool="t", vendor="v", product="p", version="1", adapter="a", capabilities=("c",),
-                **changes)  # fmt: skip
-    return Prepared(
-        tool,
-        cast("Any", SimpleNamespace(module=Format)),
-        cast("Any", SimpleNamespace(payload={"entry": []})),
-        "s1",
-        "http://vendor.test",
-        Wire(plays, book),
-    )
-
-
 def ask(one: Prepared, book: Book, *, seconds: float = 2, strategy: Strategy = "all") -> Reply:
     async def work() -> list[Reply]:
-        deadline = asyncio.get_running_loop().time() + seconds
-        asked = Asked(book, "2026-03-02T08:00:00Z", deadline, random.Random(7))
-        return await ask_all([one], asked, strategy=strategy)
+        return await ask_all([one], asked_by(seconds, book), strategy=strategy)
 
     replies = run(work())
     assert len(replies) == 1
@@ -368,9 +279,7 @@ def test_a_tool_that_is_no_longer_waited_for_is_unknown_and_concluded() -> None:
     fast, slow = prepared([answered()], book), prepared(["hang"], book)
 
     async def work() -> list[Reply]:
-        deadline = asyncio.get_running_loop().time() + 2
-        asked = Asked(book, "2026-03-02T08:00:00Z", deadline, random.Random(7))
-        return await ask_all([fast, slow], asked, strategy="first")
+        return await ask_all([fast, slow], asked_by(2, book), strategy="first")
 
     replies = run(work())
 

@@ -2,11 +2,14 @@
 
 from careweir.fanout.ask_all import Asked, ask_all
 from careweir.fanout.attempt import AttemptLedger, Intent, Prepared
+from careweir.fanout.guard import Guard, Guards
 from careweir.fanout.transport import Transport, VendorPool
 
 __all__ = [
     "Asked",
     "AttemptLedger",
+    "Guard",
+    "Guards",
     "Intent",
     "Prepared",
     "Transport",

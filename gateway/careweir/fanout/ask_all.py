@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from careweir.errors import AuditUnavailable
-from careweir.fanout.attempt import Attempted, AttemptLedger, Prepared, attempt, build, compute
-from careweir.fanout.retry import retrying
+from careweir.fanout.attempt import (
+    Attempted,
+    AttemptLedger,
+    Intent,
+    Prepared,
+    VendorBusy,
+    attempt,
+    build,
+    compute,
+)
+from careweir.fanout.breaker import CircuitOpen
+from careweir.fanout.bulkhead import Shed
+from careweir.fanout.call import Progress, call
+from careweir.fanout.guard import Guards
 from careweir.fanout.transport import ConnectionLost
 from careweir.ids import new_id
 from careweir.log import log
 from careweir.question import Reply, Status, Strategy
+from careweir_kit.adapter import VendorRequest
 from careweir_kit.errors import (
     InputsMissing,
     VendorError,
@@ -26,6 +38,8 @@ from careweir_kit.errors import (
 )
 
 STATUS_OF: dict[type[VendorError], Status] = {
+    CircuitOpen: "circuit_open",
+    Shed: "overloaded",
     VendorTimedOut: "timed_out",
     VendorThrottled: "throttled",
     VendorRefused: "refused",
@@ -33,6 +47,8 @@ STATUS_OF: dict[type[VendorError], Status] = {
     VendorProtocolBroken: "protocol_error",
     VendorUnavailable: "unavailable",
 }
+RECORD_SLOW_S = 0.5
+_SAYS_WHEN = (VendorThrottled, VendorBusy, CircuitOpen, Shed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +58,7 @@ class Asked:
     ledger: AttemptLedger
     as_of: str
     deadline: float  # loop time
-    rng: random.Random
+    guards: Guards
 
 
 async def ask_all(prepared: Sequence[Prepared], asked: Asked, *, strategy: Strategy) -> list[Reply]:
@@ -53,12 +69,12 @@ async def ask_all(prepared: Sequence[Prepared], asked: Asked, *, strategy: Strat
     A tool that is no longer waited for is cancelled: its reply is ``unknown``.
     """
     if strategy == "primary" and len(prepared) > 1:
-        first = await ask_one(prepared[0], asked, _Progress())
+        first = await ask_one(prepared[0], asked, Progress())
         if first.status == "answered":
             return [first]
         return [first, *await ask_all(prepared[1:], asked, strategy="all")]
     enough = {"first": 1, "quorum": len(prepared) // 2 + 1}.get(strategy, len(prepared))
-    states = [_Progress() for _ in prepared]
+    states = [Progress() for _ in prepared]
     tasks = [
         asyncio.create_task(ask_one(one, asked, state))
         for one, state in zip(prepared, states, strict=True)
@@ -83,35 +99,26 @@ async def _until_enough(tasks: Sequence[asyncio.Task[Reply]], enough: int) -> No
             return
 
 
-def _result(task: asyncio.Task[Reply], prepared: Prepared, state: _Progress) -> Reply:
+def _result(task: asyncio.Task[Reply], prepared: Prepared, state: Progress) -> Reply:
     if not task.cancelled():
         return task.result()
     return _reply(prepared, state, 0.0, "unknown", "no longer waited for")
 
 
-@dataclass(slots=True)
-class _Progress:
-    """How far one tool has got; kept outside its task, so that a cancelled one is told too."""
-
-    attempts: int = 0
-    disclosure: str | None = None
-    without: tuple[str, ...] = ()
-
-
-async def ask_one(prepared: Prepared, asked: Asked, state: _Progress) -> Reply:
+async def ask_one(prepared: Prepared, asked: Asked, state: Progress) -> Reply:
     """Ask one tool, with retries where they are safe; never raises VendorError."""
     tool, loop = prepared.tool, asyncio.get_running_loop()
     started = loop.time()
     deadline = min(asked.deadline, started + tool.deadline_ms / 1000)
     try:
-        got = await _with_retries(prepared, asked, deadline, state)
+        got = await _guarded(prepared, asked, deadline, state)
     except InputsMissing as error:
         return _reply(prepared, state, loop.time() - started, "refused", "inputs_missing",
                       without=error.names)  # fmt: skip
     except VendorError as error:
         status = _status(prepared, error)
         log.info("tool gave no answer", tool=tool.tool, status=status, attempts=state.attempts)
-        retry_after_s = error.retry_after_s if isinstance(error, VendorThrottled) else None
+        retry_after_s = error.retry_after_s if isinstance(error, _SAYS_WHEN) else None
         return _reply(prepared, state, loop.time() - started, status, str(error) or error.code,
                       retry_after_s=retry_after_s, without=state.without)  # fmt: skip
     except AuditUnavailable:
@@ -122,44 +129,64 @@ async def ask_one(prepared: Prepared, asked: Asked, state: _Progress) -> Reply:
     return _answered(prepared, state, loop.time() - started, got)
 
 
-async def _with_retries(
-    prepared: Prepared, asked: Asked, deadline: float, state: _Progress
-) -> Attempted:
+async def _guarded(prepared: Prepared, asked: Asked, deadline: float, state: Progress) -> Attempted:
     if prepared.transport is None:
         return compute(prepared, asked.ledger, as_of=asked.as_of)
-    if prepared.tool.attempts_max == 1:
-        return await _recorded_attempt(prepared, asked, deadline, state)
-    loop = asyncio.get_running_loop()
-    async for again in retrying(
-        prepared.tool, seconds_left=deadline - loop.time(), sleep=asyncio.sleep, rng=asked.rng
-    ):
-        with again:
-            return await _recorded_attempt(prepared, asked, deadline, state)
-    raise AssertionError("tenacity re-raises the last failure")
+    guard = asked.guards.of(prepared.tool)
+
+    async def once(here: Prepared) -> Attempted:
+        return await _recorded_attempt(here, asked, deadline, state)
+
+    return await call(prepared, guard, once, deadline=deadline, progress=state)
 
 
 async def _recorded_attempt(
-    prepared: Prepared, asked: Asked, deadline: float, state: _Progress
+    prepared: Prepared, asked: Asked, deadline: float, state: Progress
 ) -> Attempted:
     """INVARIANT: the intent is committed before the first byte of the request leaves."""
-    left_ms = int((deadline - asyncio.get_running_loop().time()) * 1000)
+    loop = asyncio.get_running_loop()
+    state.exchange_s = 0.0
+    left_ms = int((deadline - loop.time()) * 1000)
     if left_ms <= 0:
         raise VendorTimedOut("the deadline passed before the tool could be asked")
     request_id = new_id("att")
     request = build(prepared, request_id=request_id, as_of=asked.as_of, deadline_ms=left_ms)
     state.without = request.without
-    intent = await asked.ledger.intend(prepared, request, state.attempts + 1)
+    intent = await _intended(prepared, request, asked, deadline, state)
+    began = loop.time()
+    try:
+        return await attempt(
+            prepared,
+            request,
+            intent,
+            asked.ledger,
+            request_id=request_id,
+            as_of=asked.as_of,
+            deadline=deadline,
+        )
+    finally:
+        state.exchange_s = loop.time() - began
+
+
+async def _intended(
+    prepared: Prepared, request: VendorRequest, asked: Asked, deadline: float, state: Progress
+) -> Intent:
+    """Wait for the record no longer than for a vendor; an intent that comes later is not sent.
+
+    A record that took long is what failed, whatever tool was to be asked: the question ends.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with asyncio.timeout_at(deadline):
+            intent = await asked.ledger.intend(prepared, request, state.attempts + 1)
+    except TimeoutError:
+        if loop.time() - began >= RECORD_SLOW_S:
+            raise AuditUnavailable("the record is too slow", retry_after_s=1) from None
+        raise VendorTimedOut("the deadline passed before the tool could be asked") from None
     state.attempts += 1
     state.disclosure = intent.disclosure
-    return await attempt(
-        prepared,
-        request,
-        intent,
-        asked.ledger,
-        request_id=request_id,
-        as_of=asked.as_of,
-        deadline=deadline,
-    )
+    return intent
 
 
 def _status(prepared: Prepared, error: VendorError) -> Status:
@@ -171,7 +198,7 @@ def _status(prepared: Prepared, error: VendorError) -> Status:
     return "protocol_error"
 
 
-def _answered(prepared: Prepared, state: _Progress, seconds: float, got: Attempted) -> Reply:
+def _answered(prepared: Prepared, state: Progress, seconds: float, got: Attempted) -> Reply:
     parsed = got.parsed
     status: Status = "answered" if parsed.completeness == "full" else "partial"
     reply = _reply(prepared, state, seconds, status, None, without=got.without)
@@ -191,7 +218,7 @@ def _answered(prepared: Prepared, state: _Progress, seconds: float, got: Attempt
 
 def _reply(
     prepared: Prepared,
-    state: _Progress,
+    state: Progress,
     seconds: float,
     status: Status,
     reason: str | None,

@@ -7,7 +7,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
-from careweir.fanout.retry import VendorBusy
 from careweir.fanout.transport import Transport
 from careweir.minimise import Minimised
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
@@ -27,6 +26,14 @@ from careweir_kit.tool import Tool
 POLL_S = 0.5
 
 
+class VendorBusy(VendorUnavailable):
+    """The vendor said itself that it did not take the request (503): asking again is safe."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A tool that policy lets be asked, with exactly what it may see.
@@ -40,6 +47,7 @@ class Prepared:
     subject: str  # the pseudonym that the answer must echo
     endpoint: str
     transport: Transport | None
+    others: tuple[str, ...] = ()  # further endpoints of the same site, in order of preference
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +187,7 @@ def _raise_unless_usable(tool: Tool, answer: VendorAnswer, verdict: Verdict) -> 
         case "refused" | "unauthorised" | "bad_request":
             raise VendorRefused(verdict.note or verdict.answer_class)
         case "vendor_fault" if answer.status == 503:
-            raise VendorBusy(verdict.note)
+            raise VendorBusy(verdict.note, retry_after_s=verdict.retry_after_s)
         case "vendor_fault":
             raise VendorUnavailable(verdict.note)
         case _:

@@ -9,6 +9,7 @@ send a request again by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol
 
@@ -19,12 +20,15 @@ from httpx_aiohttp import AiohttpTransport
 from careweir_kit.adapter import VendorAnswer, VendorRequest
 from careweir_kit.errors import VendorProtocolBroken, VendorUnavailable
 
-CONNECTIONS_MAX = 100
 CONNECT_S = 2.0
 
 
 class NeverSent(VendorUnavailable):
     """The connection could not be made: no byte of the request has left."""
+
+
+class EndpointRefused(VendorUnavailable):
+    """We would not talk to this endpoint: no byte left, and trying again cannot help."""
 
 
 class ConnectionLost(VendorUnavailable):
@@ -49,10 +53,12 @@ class VendorPool:
         self,
         *,
         headers: Mapping[str, str],
+        connections_max: int = 100,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._client = httpx.AsyncClient(
-            transport=transport or AiohttpTransport(trust_env=False, client=_session),
+            transport=transport
+            or AiohttpTransport(trust_env=False, client=partial(_session, connections_max)),
             headers={"Accept-Encoding": "identity", "User-Agent": "careweir", **headers},
             timeout=httpx.Timeout(
                 None, connect=CONNECT_S
@@ -102,9 +108,9 @@ def _unavailable(error: httpx.HTTPError) -> VendorUnavailable:
     return ConnectionLost("the connection was lost")
 
 
-def _session() -> aiohttp.ClientSession:
+def _session(connections_max: int) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+        connector=aiohttp.TCPConnector(limit=connections_max),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,

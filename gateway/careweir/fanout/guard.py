@@ -1,0 +1,108 @@
+"""What this process knows of one tool's health: its breakers, budget, places and pause."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+from careweir.fanout.breaker import Breaker, BreakerRules, BreakerState
+from careweir.fanout.budget import RetryBudget
+from careweir.fanout.bulkhead import Bulkhead
+from careweir.fanout.retry import Clock, Sleep
+from careweir_kit.errors import VendorThrottled
+from careweir_kit.tool import Tool
+
+PAUSE_MAX_S = 60.0
+SHORT_PAUSE_S = 1.0
+PAUSE_JITTER = 0.1
+SLOW_SHARE_OF_DEADLINE = 0.8
+LEASE_OVER_DEADLINE_S = 1.0
+
+
+class Guard:
+    """One for each tool, for the life of the process, shared by all callers."""
+
+    def __init__(self, tool: Tool, *, clock: Clock, sleep: Sleep, rng: random.Random) -> None:
+        self.tool = tool
+        self.clock = clock
+        self.sleep = sleep
+        self.rng = rng
+        limits = tool.limits
+        self.bulkhead = Bulkhead(limits.concurrent_max, limits.queue_max, clock=clock)
+        self.budget = RetryBudget(clock=clock)
+        self.patience_s = tool.deadline_ms / 1000 / 4
+        deadline_s = tool.deadline_ms / 1000
+        slow_ms = limits.slow_ms
+        self._rules = BreakerRules(
+            in_a_row=limits.failures_in_a_row,
+            open_max_s=limits.open_s_max,
+            slow_s=deadline_s * SLOW_SHARE_OF_DEADLINE if slow_ms is None else slow_ms / 1000,
+            lease_s=deadline_s + LEASE_OVER_DEADLINE_S,
+        )
+        self._breakers: dict[str, Breaker] = {}
+        self._paused_until = 0.0
+        self._throttled_in_a_row = 0
+
+    def breaker(self, endpoint: str) -> Breaker:
+        """The breaker of one endpoint, made when it is first asked."""
+        found = self._breakers.get(endpoint)
+        if found is None:
+            found = Breaker(self._rules, clock=self.clock, rng=self.rng)
+            self._breakers[endpoint] = found
+        return found
+
+    @property
+    def state(self) -> BreakerState:
+        """``open`` only when no endpoint may be asked; ``closed`` when any one is."""
+        states = {one.state for one in self._breakers.values()}
+        if not states or "closed" in states:
+            return "closed"
+        return "half_open" if "half_open" in states else "open"
+
+    def breakers(self) -> Iterator[tuple[str, Breaker]]:
+        """Every endpoint asked so far, with its breaker."""
+        yield from self._breakers.items()
+
+    def throttled(self, retry_after_s: float | None) -> None:
+        """The vendor asked for a pause: all callers keep it, up to a minute.
+
+        A single request for a pause of at most a second stays with the call that got it; from the
+        second in a row it is everybody's.
+        """
+        self._throttled_in_a_row += 1
+        wait = min(PAUSE_MAX_S, retry_after_s or 0.0)
+        if wait > SHORT_PAUSE_S or self._throttled_in_a_row > 1:
+            self._paused_until = max(self._paused_until, self.clock() + wait)
+
+    def took_it(self) -> None:
+        """The vendor took a request: it is not throttling."""
+        self._throttled_in_a_row = 0
+
+    async def wait_out_pause(self, deadline: float) -> None:
+        """Return when the vendor's pause is over; raises VendorThrottled when that is too late."""
+        left = self._paused_until - self.clock()
+        if left <= 0:
+            return
+        wait = left * self.rng.uniform(1, 1 + PAUSE_JITTER)  # not all of them at once
+        if self.clock() + wait >= deadline:
+            raise VendorThrottled("not asked: it wants a pause", retry_after_s=left)
+        await self.sleep(wait)
+
+
+class Guards:
+    """The guards of all tools, each made when it is first needed."""
+
+    def __init__(self, *, clock: Clock, rng: random.Random, sleep: Sleep = asyncio.sleep) -> None:
+        self.clock = clock
+        self._sleep = sleep
+        self._rng = rng
+        self._guards: dict[str, Guard] = {}
+
+    def of(self, tool: Tool) -> Guard:
+        """The guard of this tool."""
+        found = self._guards.get(tool.tool)
+        if found is None:
+            found = Guard(tool, clock=self.clock, sleep=self._sleep, rng=self._rng)
+            self._guards[tool.tool] = found
+        return found

@@ -1,0 +1,204 @@
+"""The retry budget and the queue against models of what they promise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from careweir.fanout.budget import RetryBudget
+from careweir.fanout.bulkhead import Bulkhead, Shed
+from support.clock import Clock, VirtualLoop, run_virtually
+
+SETTINGS = settings(max_examples=80, stateful_step_count=40, deadline=None, derandomize=True)
+
+
+def test_a_few_repeats_are_there_from_the_start_and_ten_more_each_second() -> None:
+    clock = Clock()
+    budget = RetryBudget(clock=clock)
+
+    assert [budget.spend() for _ in range(11)] == [True] * 10 + [False]
+    clock.now += 1
+    assert [budget.spend() for _ in range(11)] == [True] * 10 + [False]
+
+
+def test_every_fifth_call_earns_a_repeat_for_ten_seconds() -> None:
+    clock = Clock()
+    budget = RetryBudget(clock=clock)
+    for _ in range(100):
+        budget.called()
+
+    assert sum(budget.spend() for _ in range(100)) == 20 + 10
+    clock.now += 12
+    assert sum(budget.spend() for _ in range(100)) == 10
+
+
+class BudgetMachine(RuleBasedStateMachine):
+    """Repeats never exceed a fifth of the calls plus 10 a second, however they fall."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.budget = RetryBudget(clock=self.clock)
+        self.calls: list[float] = []
+        self.spent: list[float] = []
+        self.began = self.clock.now
+
+    @rule(count=st.integers(1, 30))
+    def calls_begin(self, count: int) -> None:
+        for _ in range(count):
+            self.budget.called()
+            self.calls.append(self.clock.now)
+
+    @rule(count=st.integers(1, 30))
+    def repeats_are_wanted(self, count: int) -> None:
+        for _ in range(count):
+            if self.budget.spend():
+                self.spent.append(self.clock.now)
+
+    @rule(seconds=st.floats(min_value=0.01, max_value=15))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @invariant()
+    def no_more_than_earned(self) -> None:
+        lasted = self.clock.now - self.began
+        assert len(self.spent) <= 0.2 * len(self.calls) + 10 * lasted + 10
+        last_s = sum(at > self.clock.now - 1 for at in self.spent)
+        lately = sum(at > self.clock.now - 12 for at in self.calls)
+        assert last_s <= 0.2 * lately + 10 + 10
+
+
+TestBudgetMachine = BudgetMachine.TestCase
+TestBudgetMachine.settings = SETTINGS
+
+
+# --- the bulkhead ---------------------------------------------------------------------------------
+
+
+def test_a_thousand_callers_of_a_vendor_that_hangs_are_shed_at_once() -> None:
+    async def work() -> tuple[int, float]:
+        loop = asyncio.get_running_loop()
+        bulkhead = Bulkhead(10, 20, clock=loop.time)
+        began = loop.time()
+
+        async def one() -> float:
+            try:
+                await bulkhead.enter(began + 5)
+            except Shed:
+                return loop.time() - began
+            await asyncio.sleep(60)
+            return -1
+
+        tasks = [asyncio.create_task(one()) for _ in range(1000)]
+        await asyncio.sleep(0.01)
+        shed = [task.result() for task in tasks if task.done()]
+        assert (bulkhead.active, bulkhead.queued) == (10, 20)
+        await asyncio.sleep(6)
+        late = sum(task.done() for task in tasks) - len(shed)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return len(shed), max(shed) + late
+
+    assert run_virtually(work()) == (970, 20)  # at once; the 20 that waited, at their deadline
+
+
+def test_who_could_not_be_served_in_time_does_not_even_wait() -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        bulkhead = Bulkhead(1, 10, clock=loop.time)
+        entered = await bulkhead.enter(loop.time() + 100)
+        await asyncio.sleep(50)
+        bulkhead.leave(entered)  # calls are known to take long
+        await bulkhead.enter(loop.time() + 100)
+
+        before = loop.time()
+        with pytest.raises(Shed) as caught:
+            await bulkhead.enter(loop.time() + 2)
+
+        assert loop.time() == before
+        assert (caught.value.retry_after_s or 0) >= 1
+
+    run_virtually(work())
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Places are never oversold, never lost, and given in the order of arrival."""
+
+    PLACES, QUEUE = 3, 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = VirtualLoop()
+        self.bulkhead = Bulkhead(self.PLACES, self.QUEUE, clock=self.loop.time)
+        self.inside: list[float] = []
+        self.waiting: list[asyncio.Task[float]] = []
+
+    def teardown(self) -> None:
+        for task in self.waiting:
+            task.cancel()
+        self.run(asyncio.sleep(0))
+        self.loop.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def settle(self) -> None:
+        self.run(asyncio.sleep(0))
+        self.run(asyncio.sleep(0))
+        done = [task for task in self.waiting if task.done()]
+        assert done == self.waiting[: len(done)] or any(t.exception() for t in done), "order"
+        for task in done:
+            self.waiting.remove(task)
+            if not task.cancelled() and task.exception() is None:
+                self.inside.append(task.result())
+
+    @rule(patience=st.floats(min_value=0.5, max_value=50))
+    def arrive(self, patience: float) -> None:
+        async def enter() -> float:
+            return await self.bulkhead.enter(self.loop.time() + patience)
+
+        self.waiting.append(self.loop.create_task(enter()))
+        self.settle()
+
+    @precondition(lambda self: self.inside)
+    @rule()
+    def leave(self) -> None:
+        self.bulkhead.leave(self.inside.pop(0))
+        self.settle()
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        task = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
+        task.cancel()
+        self.settle()
+
+    @precondition(lambda self: self.waiting and self.inside)
+    @rule()
+    def leave_and_give_up_at_the_same_moment(self) -> None:
+        task = self.waiting.pop(0)
+        self.bulkhead.leave(self.inside.pop(0))
+        task.cancel()
+        self.settle()
+
+    @rule(seconds=st.floats(min_value=0.1, max_value=30))
+    def time_passes(self, seconds: float) -> None:
+        self.run(asyncio.sleep(seconds))
+        self.settle()
+
+    @invariant()
+    def places_are_neither_oversold_nor_lost(self) -> None:
+        assert self.bulkhead.active == len(self.inside) <= self.PLACES
+        assert self.bulkhead.queued == len(self.waiting) <= self.QUEUE
+        assert not self.waiting or len(self.inside) == self.PLACES
+
+
+TestQueueMachine = QueueMachine.TestCase
+TestQueueMachine.settings = SETTINGS
