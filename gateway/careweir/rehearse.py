@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 
-from careweir.fanout import Asked, Intent, Prepared, VendorPool, ask_all
+from careweir.fanout import Asked, Guards, Intent, Prepared, VendorPool, ask_all
 from careweir.minimise import Manifest, Minimised
 from careweir_kit.adapter import Ask, VendorRequest
 from careweir_kit.conformance import Called
@@ -44,11 +44,13 @@ class Rehearsal:
         """Ask once, with the retries that the tool file allows; never raises VendorError."""
         self._pool = self._pool or VendorPool(headers=self._headers)
         prepared = Prepared(tool, adapter, _minimised(tool, ask), ask.subject, url, self._pool)
+        clock = asyncio.get_running_loop().time
+        guards = Guards(clock=clock, rng=random.Random(1))  # noqa: S311 - retry jitter, not a secret
         asked = Asked(
             _Unrecorded(),
             as_of=ask.as_of,
-            deadline=asyncio.get_running_loop().time() + deadline_ms / 1000,
-            rng=random.Random(1),  # noqa: S311 - retry jitter, not a secret
+            deadline=clock() + deadline_ms / 1000,
+            guards=guards,  # new ones: one check's failures open no circuit for the next
         )
         (reply,) = await ask_all([prepared], asked, strategy="all")
         return Called(
