@@ -22,6 +22,8 @@ from careweir_kit.units import convert, unit_of
 
 LOINC: Final = "http://loinc.org"
 AGE_EXTENSION: Final = "urn:careweir:age-years"
+AGE_BAND_EXTENSION: Final = "urn:careweir:age-band"
+LEAD_EXTENSION: Final = "urn:careweir:lead-days"
 STANDING: Final = frozenset({"final", "amended", "corrected"})
 
 Missing = Literal[
@@ -130,6 +132,39 @@ def patient_age_years(payload: Mapping[str, Any]) -> int | None:
                 age = extension.get("valueInteger")
                 if isinstance(age, int) and not isinstance(age, bool) and 0 <= age <= 130:
                     return age
+    return None
+
+
+def patient_age_band(payload: Mapping[str, Any]) -> int | None:
+    """The first year of the age band that the minimiser sends (``40-49`` gives 40)."""
+    for patient in resources(payload, "Patient"):
+        band = _extension(patient, AGE_BAND_EXTENSION, "valueString")
+        found = re.fullmatch(r"(\d{1,2})(?:-\d{1,2}|\+)", band) if isinstance(band, str) else None
+        if found is not None:
+            return int(found[1])
+    return None
+
+
+def appointment_lead_days(payload: Mapping[str, Any]) -> int | None:
+    """Days between the booking and the one appointment that lies ahead; None: none, or several."""
+    leads = [
+        _extension(one, LEAD_EXTENSION, "valueInteger")
+        for one in resources(payload, "Appointment")
+        if one.get("status") in ("booked", "pending")
+    ]
+    lead = leads[0] if len(leads) == 1 else None
+    return lead if isinstance(lead, int) and not isinstance(lead, bool) else None
+
+
+def appointments_with(payload: Mapping[str, Any], *statuses: str) -> int:
+    """How many appointments have one of these statuses."""
+    return sum(one.get("status") in statuses for one in resources(payload, "Appointment"))
+
+
+def _extension(resource: Mapping[str, Any], url: str, name: str) -> object:
+    for extension in resource.get("extension") or ():
+        if isinstance(extension, Mapping) and extension.get("url") == url:
+            return extension.get(name)
     return None
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-Transform = Literal["age_years", "age_band", "year", "postal_3", "shift_dates"]
+Transform = Literal["age_years", "age_band", "year", "postal_3", "shift_dates", "lead_days"]
 
 
 class Need(BaseModel):
@@ -24,6 +24,9 @@ class Need(BaseModel):
     this tool leaves unshifted. A tool with shifted dates must work on the intervals between them:
     ``Ask.as_of`` is the true moment, and all dates lie 1 to 365 days too early. Nothing then
     counts as future, and whatever has a greatest age may count as too old.
+
+    ``lead_days`` is for the start of an Appointment alone: how many days before it the booking was
+    made, in place of any date.
 
     ``mask`` says that the tool can read the marks of FHIR for what it asked for and may not have:
     ``dataAbsentReason`` ``masked`` for a value, the data-absent-reason extension for an element

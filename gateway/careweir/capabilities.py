@@ -24,6 +24,7 @@ class Capability(BaseModel):
     inputs: tuple[str, ...]  # in words: what a chart should hold for this question
     findings: tuple[FindingKind, ...]
     hook: str | None = None
+    administrative: bool = False  # no identifier and nothing clinical may leave for it
 
 
 def load_capabilities(file: Path) -> dict[str, Capability]:

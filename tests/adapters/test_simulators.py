@@ -63,7 +63,7 @@ def running() -> Iterator[dict[str, SimulatorHandle]]:
 
 
 def _ask() -> Ask:
-    return charts.ask(*charts.septic(), REPORT)
+    return charts.ask(*charts.septic(), REPORT, charts.age_band(), *charts.appointments())
 
 
 def _send(handle: SimulatorHandle, request: VendorRequest, *, token: str = TOKEN) -> VendorAnswer:

@@ -84,7 +84,7 @@ def test_a_decision_names_the_line_of_its_rule() -> None:
     (because,) = decision.because
     line = int(because.rpartition(":")[2].removesuffix(")"))
     assert because.startswith("grant ed-physician/TREAT/sepsis-risk (roles.yaml:")
-    assert lines[line - 1] == "  - role: ed-physician"
+    assert lines[line - 1] == "  - role: [ed-physician, hospitalist, integration-engine]"
 
 
 def test_a_purpose_that_is_granted_does_not_cover_break_glass() -> None:
@@ -194,7 +194,7 @@ def test_the_revision_follows_every_byte_of_every_file_and_nothing_else(changed:
 @pytest.mark.parametrize(
     ("name", "old", "new", "says"),
     [
-        ("roles.yaml", "role: ed-physician", "role: ed-phisician", "grants.0.role"),
+        ("roles.yaml", "role: [ed-physician", "role: [ed-phisician", "grants.0.role"),
         ("roles.yaml", "purpose: TREAT", "purpose: TREET", "grants.0.purpose"),
         ("roles.yaml", "capability: sepsis-risk", "capability: sepsis", "grants.0.capability"),
         ("roles.yaml", "classes: [age,", "classes: [aged,", "grants.0.classes"),

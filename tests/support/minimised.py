@@ -87,6 +87,21 @@ def patient(age_years: int | None) -> Resource:
     return found
 
 
+def appointments(lead_days: int = 30, missed: int = 2, kept: int = 3) -> tuple[Resource, ...]:
+    """One appointment ahead and earlier ones, as an administrative tool gets them."""
+    lead = [{"url": "urn:careweir:lead-days", "valueInteger": lead_days}]
+    ahead: Resource = {"resourceType": "Appointment", "id": "a1", "status": "booked"}
+    statuses = ["noshow"] * missed + ["fulfilled"] * kept
+    before = [{"resourceType": "Appointment", "id": "a2", "status": one} for one in statuses]
+    return (ahead | {"extension": lead}, *before)
+
+
+def age_band(band: str = "60-69") -> Resource:
+    """A patient of whom only the age band is known."""
+    extension = [{"url": "urn:careweir:age-band", "valueString": band}]
+    return {"resourceType": "Patient", "id": SUBJECT, "extension": extension}
+
+
 def bundle(*resources: Resource, age_years: int | None = 64) -> Resource:
     """A minimised chart."""
     entries = [{"resource": one} for one in (patient(age_years), *resources)]

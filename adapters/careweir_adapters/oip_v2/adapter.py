@@ -11,9 +11,10 @@ import orjson
 
 from careweir_adapters.oip_v2.findings import findings_of
 from careweir_adapters.oip_v2.mapping import (
+    AppointmentFact,
+    Element,
     Mask,
     Numbers,
-    PatientFact,
     Request,
     answer_of,
     check,
@@ -28,8 +29,11 @@ from careweir_kit.payload import (
     Looked,
     Standing,
     Wanted,
+    appointment_lead_days,
+    appointments_with,
     newest_quantity,
     newest_report,
+    patient_age_band,
     patient_age_years,
     patient_gender,
     standing,
@@ -86,16 +90,31 @@ def build_request(tool: Tool, ask: Ask) -> VendorRequest:
     )
 
 
-def _look(element: Wanted | PatientFact, chart: Standing, ask: Ask) -> Looked:
+def _look(element: Element, chart: Standing, ask: Ask) -> Looked:
     if isinstance(element, Wanted):
         return newest_quantity(chart, element)
+    if isinstance(element, AppointmentFact):
+        return _known(_of_appointments(element, ask))
     if element.patient == "age_years":
-        age = patient_age_years(ask.payload)
-        return Looked(missing="not in the chart") if age is None else Looked(float(age))
+        return _known(patient_age_years(ask.payload))
+    if element.patient == "age_band":
+        return _known(patient_age_band(ask.payload))
     gender = patient_gender(ask.payload)
     if gender not in ("female", "male"):
         return Looked(missing="not in the chart")
     return Looked(float(element.patient == f"is_{gender}"))
+
+
+def _known(value: int | None) -> Looked:
+    return Looked(missing="not in the chart") if value is None else Looked(float(value))
+
+
+def _of_appointments(element: AppointmentFact, ask: Ask) -> int | None:
+    if element.appointment == "lead_days":
+        return appointment_lead_days(ask.payload)
+    if element.appointment == "missed":
+        return appointments_with(ask.payload, "noshow")
+    return appointments_with(ask.payload, "fulfilled", "arrived", "checked-in")
 
 
 def _tensor(tensor: Any, looked: dict[str, Any], mapping: Request, ask: Ask) -> dict[str, Any]:

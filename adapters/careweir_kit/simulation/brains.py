@@ -41,6 +41,17 @@ _READMISSION: Final[Mapping[str, tuple[float, float, bool]]] = {
     "sodium": (139, 0.080, True),
     "creatinine": (1.0, 0.350, False),
 }
+_NO_SHOW: Final[Mapping[str, tuple[float, float, bool]]] = {
+    "lead_days": (14, 0.020, False),
+    "missed": (0, 0.700, False),
+    "kept": (3, -0.080, False),
+    "age_band": (50, -0.012, False),
+}
+_NO_SHOW_HABIT: Final[Mapping[str, tuple[float, float, bool]]] = {
+    "missed": (0, 1.100, False),
+    "kept": (2, -0.150, False),
+    "lead_days": (20, 0.006, False),
+}
 
 
 def sepsis_logistic(values: Numbers) -> float:
@@ -56,6 +67,16 @@ def sepsis_bedside(values: Numbers) -> float:
 def readmission_logistic(values: Numbers) -> float:
     """Age and three laboratory values."""
     return _logistic(values, _READMISSION, intercept=-1.9)
+
+
+def no_show_logistic(values: Numbers) -> float:
+    """How far ahead it was booked counts beside earlier appointments and the age band."""
+    return _logistic(values, _NO_SHOW, intercept=-1.8)
+
+
+def no_show_habit(values: Numbers) -> float:
+    """Earlier appointments decide; how far ahead it was booked hardly counts."""
+    return _logistic(values, _NO_SHOW_HABIT, intercept=-2.0)
 
 
 def _logistic(
@@ -75,6 +96,8 @@ NUMBER_BRAINS: Final[Mapping[str, Callable[[Numbers], float]]] = {
     "sepsis_logistic": sepsis_logistic,
     "sepsis_bedside": sepsis_bedside,
     "readmission_logistic": readmission_logistic,
+    "no_show_logistic": no_show_logistic,
+    "no_show_habit": no_show_habit,
 }
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from careweir.access.elements import CODED_BY, ELEMENTS, TEXT_KINDS
-from careweir.access.plan import SHIFT
+from careweir.access.plan import FITTING, LEAD, LEAD_OF, SHIFT
 from careweir.access.purposes import Purposes
 from careweir.access.rights import DataClass
 from careweir.access.schema import (
@@ -20,6 +20,11 @@ from careweir.access.source import Place, Source, parse
 from careweir.access.vocabulary import START_LENGTH, CodeKey, Known, Vocabulary, widened
 
 WILDCARD = "*"
+# What an administrative class may name: nothing else is neither identifying nor clinical.
+ADMINISTRATIVE: Mapping[str, frozenset[str]] = {
+    "Patient": frozenset({"birthDate"}),
+    "Appointment": frozenset({"status", "start", "minutesDuration"}),
+}
 
 
 def known(source: Source, place: Place, names: Iterable[str], among: Iterable[str]) -> None:
@@ -132,6 +137,7 @@ def compile_classes(source: Source, vocabulary: Vocabulary) -> dict[str, DataCla
             transforms=frozenset(entry.transforms),
             sensitivity=widened(entry.sensitivity),
             text=entry.text == "true",
+            administrative=entry.administrative == "true",
         )
     return found
 
@@ -144,5 +150,26 @@ def _check_class(source: Source, place: Place, entry: DataClassEntry) -> None:
         raise source.refuse((*place, "paths"), "an address leaves only generalised")
     if SHIFT in entry.transforms and not kinds & {"date", "period"}:
         raise source.refuse((*place, "transforms"), "none of its paths is a date to shift")
+    if LEAD in entry.transforms and not {(entry.resource, one) for one in entry.paths} & {LEAD_OF}:
+        raise source.refuse((*place, "transforms"), "only Appointment.start has a lead")
     if entry.codes and entry.resource not in CODED_BY:
         raise source.refuse((*place, "codes"), f"{entry.resource} has no selecting code")
+    if entry.administrative == "true":
+        _check_administrative(source, place, entry)
+
+
+def _check_administrative(source: Source, place: Place, entry: DataClassEntry) -> None:
+    """INVARIANT: an administrative class neither identifies anybody nor tells of their health.
+
+    A birth date leaves only as a band of years, a start only as days since the booking.
+    """
+    known(source, (*place, "paths"), entry.paths, ADMINISTRATIVE.get(entry.resource, ()))
+    if entry.sensitivity or entry.codes:
+        raise source.refuse(place, "an administrative class is about nothing sensitive or coded")
+    allowed = {"age_band", LEAD}
+    if not set(entry.transforms) <= allowed:
+        raise source.refuse((*place, "transforms"), "only age_band and lead_days hide who it is")
+    for path in entry.paths:
+        fitting = FITTING.get(ELEMENTS[entry.resource][path].kind, frozenset())
+        if fitting and not fitting & set(entry.transforms):
+            raise source.refuse((*place, "paths"), f"{path} would leave as it is")

@@ -110,6 +110,12 @@ ELEMENTS: Final[Mapping[str, Mapping[str, Element]]] = {
         **_of("period", "period"),
         **_of("quantity", "length"),
     },
+    "Coverage": {
+        **_code("status", "active cancelled draft entered-in-error"),
+        **_of("concept", "type", "relationship"),
+        **_of("period", "period"),
+        **_of("number", "order"),
+    },
     "MedicationRequest": {
         **_code(
             "status",
@@ -148,6 +154,7 @@ ELEMENTS: Final[Mapping[str, Mapping[str, Element]]] = {
         **_code("priority", "routine urgent asap stat"),
         **_of("concept", "code", "category", "bodySite", "reasonCode"),
         **_of("date", "authoredOn", "occurrenceDateTime"),
+        **_of("quantity", "quantityQuantity"),
         **_of("reference", "encounter"),
     },
     "DocumentReference": {
@@ -182,6 +189,7 @@ REQUIRED: Final[Mapping[str, frozenset[str]]] = {
         "ImagingStudy": "status",
         "ImagingStudy.series": "modality",
         "Encounter": "status class",
+        "Coverage": "status",
         "MedicationRequest": "status intent medicationCodeableConcept",
         "MedicationStatement": "status medicationCodeableConcept",
         "Procedure": "status",

@@ -93,8 +93,13 @@ def _same(one: Grant, other: Grant) -> bool:
 
 
 def _wider_than_needed(policies: PolicySet, tools: Sequence[Tool]) -> Iterator[Lint]:
-    """Data classes of a grant that no tool of its capabilities asks for."""
+    """Data classes of a grant that no tool of its capabilities asks for.
+
+    A grant for a capability that no tool serves yet is not compared with anything.
+    """
     for grant in policies.grants:
+        if not any(grant.capabilities & set(tool.capabilities) for tool in tools):
+            continue
         needed = {
             path
             for tool in tools

@@ -92,6 +92,11 @@ _ELEMENTS: Final[Mapping[str, str]] = {
         modifierExtension partOf participant period priority reasonCode reasonReference
         serviceProvider serviceType status statusHistory subject text type
     """,
+    "Coverage": """
+        beneficiary class contained contract costToBeneficiary dependent extension id identifier
+        implicitRules language meta modifierExtension network order payor period policyHolder
+        relationship status subrogation subscriber subscriberId text type
+    """,
     "Encounter.hospitalization": """
         admitSource destination dietPreference dischargeDisposition extension id
         modifierExtension origin preAdmissionIdentifier reAdmission specialArrangement

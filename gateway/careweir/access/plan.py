@@ -13,10 +13,12 @@ from careweir_kit.tool import Need, Tool
 
 CodeKey = tuple[str, str]
 SHIFT = "shift_dates"
+LEAD = "lead_days"
+LEAD_OF = ("Appointment", "start")  # the only element of which a lead can be told
 # Which transform fits which kind of element. A birth date is never shifted: the age would be wrong.
 FITTING = {
     "birthdate": frozenset({"age_years", "age_band", "year"}),
-    "date": frozenset({"year", SHIFT}),
+    "date": frozenset({"year", SHIFT, LEAD}),
     "period": frozenset({SHIFT}),
     "postal": frozenset({"postal_3"}),
 }
@@ -109,6 +111,8 @@ def _ways(need: Need, path: str, classes: Iterable[tuple[DataClass, str]]) -> It
             transform = need.transforms.get(path)
             if element.kind in TEXT_KINDS and not (need.text and data_class.text):
                 continue
+            if transform == LEAD and (need.resource, granted) != LEAD_OF:
+                continue
             if not _generalised(element, transform, data_class):
                 continue
             yield Way(granted, element, transform, data_class, rule)
@@ -122,7 +126,7 @@ def _generalised(element: Element, transform: str | None, data_class: DataClass)
         return False
     demanded = data_class.transforms
     if element.kind not in FITTING:
-        demanded -= {SHIFT}  # what is no date has nothing to shift
+        demanded -= {SHIFT, LEAD}  # what is no date has nothing to shift
     return not demanded or transform in demanded
 
 
@@ -133,7 +137,7 @@ def _undoes_shift(way: Way) -> bool:
     """
     if way.element.kind == "birthdate":
         return way.transform is None
-    return way.element.kind in ("date", "period") and way.transform != SHIFT
+    return way.element.kind in ("date", "period") and way.transform not in (SHIFT, LEAD)
 
 
 def _refusal(need: Need, path: str) -> tuple[str, str]:

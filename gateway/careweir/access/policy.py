@@ -211,7 +211,8 @@ def load_policies(directory: Path) -> PolicySet:
             raise PolicyInvalid(f"{name}.yaml:1: the file is missing")
 
     labels = parse(sources["sensitivity_codes.yaml"], SensitivityCodesFile).codes
-    capabilities = parse(sources["capabilities.yaml"], CapabilitiesFile).capabilities
+    listed = parse(sources["capabilities.yaml"], CapabilitiesFile).capabilities
+    capabilities = {name: entry.administrative == "true" for name, entry in listed.items()}
     purposes = compile_purposes(sources["purposes.yaml"])
     sensitive = [s for name, s in sources.items() if name.startswith("sensitivity/")]
     vocabulary = compile_vocabulary(sources["codes.yaml"], sensitive, labels)
@@ -233,7 +234,7 @@ def load_policies(directory: Path) -> PolicySet:
         classes=classes,
         vocabulary=vocabulary,
         residency=compile_residency(sources["sites.yaml"]),
-        grants=tuple(_grants(source, file, names)),
+        grants=_checked(source, _grants(source, file, names), capabilities, classes),
         forbids=tuple(_forbids(source, file, names)),
     )
 
@@ -275,6 +276,27 @@ def _grants(source: Source, file: RolesFile, names: Mapping[str, Iterable[str]])
             confidentiality=frozenset(entry.confidentiality),
             break_glass=entry.break_glass == "true",
         )
+
+
+def _checked(
+    source: Source,
+    grants: Iterable[Grant],
+    administrative: Mapping[str, bool],
+    classes: Mapping[str, DataClass],
+) -> tuple[Grant, ...]:
+    """INVARIANT: for an administrative capability nothing but administrative classes is granted."""
+    kept = tuple(grants)
+    for index, grant in enumerate(kept):
+        if not any(administrative[name] for name in grant.capabilities):
+            continue
+        for name in grant.classes:
+            if not classes[name].administrative:
+                why = f"{name!r} is not administrative, and the capability is"
+                raise source.refuse(("grants", index, "classes"), why)
+        if grant.sensitivity or grant.confidentiality:
+            why = "an administrative capability opens nothing sensitive"
+            raise source.refuse(("grants", index), why)
+    return kept
 
 
 def _check_break_glass(source: Source, place: Place, entry: GrantEntry) -> None:

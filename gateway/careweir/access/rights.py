@@ -21,6 +21,7 @@ class DataClass:
     ``code_classes`` empty = the resource type has no selecting code or any known code will do.
     ``transforms`` are the generalisations without which the paths may not leave; empty = as it is.
     ``sensitivity`` is what resources of this class may be about; a grant can name more.
+    ``administrative``: neither identifying nor clinical, see ``compile.py``.
     """
 
     name: str
@@ -30,6 +31,7 @@ class DataClass:
     transforms: frozenset[str] = frozenset()
     sensitivity: frozenset[str] = frozenset()
     text: bool = False
+    administrative: bool = False
 
 
 @dataclass(frozen=True, slots=True)

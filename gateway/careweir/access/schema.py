@@ -87,16 +87,28 @@ class PurposesFile(BaseModel):
     purposes: dict[str, tuple[str, ...]]
 
 
+class CapabilityEntry(BaseModel):
+    """What a policy reads of a capability: whether a grant may give it clinical classes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    administrative: Flag = "false"
+
+
 class CapabilitiesFile(BaseModel):
     """``capabilities.yaml`` as far as a policy reads it: the names that a grant can use."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    capabilities: dict[str, dict[str, object]] = Field(min_length=1)
+    capabilities: dict[str, CapabilityEntry] = Field(min_length=1)
 
 
 class DataClassEntry(BaseModel):
-    """A named part of the chart."""
+    """A named part of the chart.
+
+    ``administrative: true`` says that it neither identifies anybody nor tells of their health, so
+    that an administrative capability may have it; the loader checks that of its elements.
+    """
 
     model_config = _STRICT
 
@@ -107,6 +119,7 @@ class DataClassEntry(BaseModel):
     transforms: tuple[Transform, ...] = ()
     sensitivity: tuple[str, ...] = ()
     text: Flag = "false"
+    administrative: Flag = "false"
 
 
 class DataClassesFile(BaseModel):
@@ -119,7 +132,10 @@ class DataClassesFile(BaseModel):
 
 
 class CodeGroup(BaseModel):
-    """Codes of one system and one class: code -> our own display."""
+    """Codes of one system and one class: code -> our own display.
+
+    ``verified: false``: not yet held against a release of the code system.
+    """
 
     model_config = _STRICT
 
@@ -127,6 +143,7 @@ class CodeGroup(BaseModel):
     code_class: str = Field(alias="class")
     source: str
     sensitivity: str | None = None
+    verified: Flag = "true"
     codes: dict[str, str] = Field(min_length=1)
 
 

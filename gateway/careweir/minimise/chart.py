@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from careweir.access.elements import CODED_BY
+from careweir.access.names import RESOURCE_TYPES
 from careweir.errors import QuestionInvalid
 from careweir_kit.strict_json import JsonRefused, decode
 
@@ -42,6 +43,10 @@ class _Concept(msgspec.Struct, gc=False):
     coding: list[_Coding] = []
 
 
+class _Participant(msgspec.Struct, gc=False):
+    actor: _Reference | None = None
+
+
 class _Component(msgspec.Struct, gc=False):
     code: _Concept | None = None
 
@@ -52,6 +57,8 @@ class _Resource(msgspec.Struct, gc=False):
     effectiveDateTime: str | None = None
     subject: _Reference | None = None
     patient: _Reference | None = None
+    beneficiary: _Reference | None = None
+    participant: list[_Participant] = []
     code: _Concept | None = None
     component: list[_Component] = []
 
@@ -75,7 +82,8 @@ _BETWEEN = re.compile(rb"\s*,?\s*")
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One entry with a resource: ``codes`` say what it is about, ``part_codes`` its components.
 
-    ``when`` is its effectiveDateTime, where a glance saw one.
+    ``when`` is its effectiveDateTime, where a glance saw one; ``attending`` are the participants
+    of an Appointment, which has no subject.
     """
 
     index: int
@@ -86,6 +94,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     part_codes: tuple[CodeKey, ...]
     when: str | None
     subject: str | None
+    attending: tuple[str, ...]
     raw: bytes
 
     @property
@@ -120,7 +129,21 @@ class Chart:
 
     def is_ours(self, record: Record) -> bool:
         """True when the resource is the patient or says that it is about the patient."""
+        if record.resource_type == "Appointment":
+            return self._attends_alone(record)
         return record is self.patient or record.subject in self.aliases
+
+    def _attends_alone(self, appointment: Record) -> bool:
+        """True when the patient takes part, and nobody who is or could be another patient."""
+        others = [one for one in appointment.attending if one not in self.aliases]
+        return len(others) < len(appointment.attending) and all(map(self._is_no_patient, others))
+
+    def _is_no_patient(self, reference: str) -> bool:
+        named = self.find(reference)
+        if named is not None:
+            return named.resource_type != "Patient"
+        kind = reference.rpartition("/")[0].rpartition("/")[2]
+        return kind in RESOURCE_TYPES and kind != "Patient"
 
     def find(self, reference: Any) -> Record | None:
         """The record that a reference string means, if the chart has it."""
@@ -205,7 +228,7 @@ def _glance(index: int, raw: bytes) -> Record | None:
     if resource is None or not resource.resourceType:
         return None
     kind = resource.resourceType
-    about = resource.subject or resource.patient
+    about = resource.subject or resource.patient or resource.beneficiary
     parts = resource.component
     return Record(
         index=index,
@@ -216,8 +239,13 @@ def _glance(index: int, raw: bytes) -> Record | None:
         part_codes=tuple(key for part in parts for key in _codes(part.code)) if parts else (),
         when=resource.effectiveDateTime,
         subject=None if about is None or about.reference is None else _bare(about.reference),
+        attending=tuple(_bare(one) for one in _attending(resource.participant)),
         raw=raw,
     )
+
+
+def _attending(participants: list[_Participant]) -> Iterator[str]:
+    return (one.actor.reference for one in participants if one.actor and one.actor.reference)
 
 
 def _codes(concept: _Concept | None) -> tuple[CodeKey, ...]:
@@ -235,6 +263,7 @@ def _stare(index: int, raw: bytes) -> Record | None:
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         return None
     about = resource.get("subject") or resource.get("patient")
+    about = about or resource.get("beneficiary")
     reference = about.get("reference") if isinstance(about, dict) else None
     return Record(
         index=index,
@@ -245,6 +274,7 @@ def _stare(index: int, raw: bytes) -> Record | None:
         part_codes=(),
         when=None,
         subject=_bare(reference) if isinstance(reference, str) else None,
+        attending=(),
         raw=raw,
     )
 

@@ -19,6 +19,7 @@ _FORMS: Final = {
     "age_band": "as an age band of ten years",
     "year": "as a year",
     "postal_3": "as its first three digits",
+    "lead_days": "as the number of days from its booking",
     "shift_dates": "moved by the same number of days as all its dates",
 }
 EXIT_SENT = 0

@@ -15,7 +15,7 @@ from typing import Any, Final
 from careweir.access import Decision
 from careweir.access.elements import CODED_BY
 from careweir.access.names import element_name, resource_name
-from careweir.access.plan import CodeKey, PlannedNeed, Way, asked_paths, plan
+from careweir.access.plan import LEAD, CodeKey, PlannedNeed, Way, asked_paths, plan
 from careweir.minimise.chart import Chart, Record
 from careweir.minimise.consent import refusing_consent
 from careweir.minimise.manifest import (
@@ -39,7 +39,7 @@ SUBSETTED: Final = {
 # Beside SUBSETTED where a mark stands. Source: HL7 v3-ObservationValue: REDACTED is removed,
 # MASKED is hidden and could be uncovered by who has the key.
 REDACTED: Final = {"system": SUBSETTED["system"], "code": "REDACTED"}
-_SUBJECTS: Final = frozenset({"subject", "patient"})
+_SUBJECTS: Final = frozenset({"subject", "patient", "beneficiary"})
 _ANY: Final[frozenset[CodeKey]] = frozenset()
 _OPAQUE: Final = frozenset({"Encounter", "ImagingStudy"})
 
@@ -210,7 +210,7 @@ class _Builder:
         }
         if one.record.index in self.masked:
             found["meta"] = {"security": [REDACTED], "tag": [SUBSETTED]}
-        for name in ("subject", "patient"):
+        for name in ("subject", "patient", "beneficiary"):
             if name in source and kind != "Patient":
                 self.transforms.add((f"{kind}.{name}", "pseudonymise"))
                 found[name] = {"reference": reference_to("Patient", self.subject)}
@@ -229,7 +229,7 @@ class _Builder:
         nested: dict[str, dict[str, Way]] = {}
         for way in one.ways:
             head, _, tail = way.path.partition(".")
-            if way.element.kind in ("birthdate", "postal"):
+            if way.element.kind in ("birthdate", "postal") or way.transform == LEAD:
                 self._generalise(one, way, source, found)
             elif tail:
                 nested.setdefault(head, {})[tail] = way
@@ -353,7 +353,7 @@ class _Builder:
                 self._refuse(one, element_name(kind, name), opened)
 
     def _replaced(self, name: str, body: Mapping[str, Any], one: Selected) -> bool:
-        generalised_to = {"birthDate": "extension"}.get(name)
+        generalised_to = {"birthDate": "extension", "start": "extension"}.get(name)
         asked = any(way.path == name and way.transform for way in one.ways)
         return asked and generalised_to in body
 

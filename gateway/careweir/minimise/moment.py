@@ -81,6 +81,14 @@ def shifted(value: Any, days: int) -> str | None:
     return moved if is_moment(moved) else None
 
 
+def lead_in_days(created: Any, start: Any) -> int | None:
+    """Whole days from a booking to its appointment; None when it cannot be told."""
+    booked, begins = read_moment(created), read_moment(start)
+    if booked is None or begins is None or begins < booked:
+        return None
+    return (begins - booked).days
+
+
 def window_start(window: str, as_of: datetime) -> datetime:
     """The earliest moment within an ISO 8601 duration before ``as_of``. Raises ValueError."""
     match = _DURATION.match(window)

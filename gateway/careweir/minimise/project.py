@@ -14,15 +14,17 @@ from typing import Any, Final
 
 from careweir.access import Vocabulary
 from careweir.access.elements import ELEMENTS, PRIMITIVE_KINDS, REQUIRED, VALUES
-from careweir.access.plan import SHIFT, CodeKey, Way
+from careweir.access.plan import LEAD, SHIFT, CodeKey, Way
 from careweir.minimise.chart import Chart
-from careweir.minimise.moment import age_in_years, is_moment, shifted
+from careweir.minimise.moment import age_in_years, is_moment, lead_in_days, shifted
 from careweir.minimise.sensitive import attachment_text
 from careweir_fhir.model import UCUM
 from careweir_fhir.systems import ABSENT_REASON, DATA_ABSENT
 
 AGE_YEARS_URL: Final = "urn:careweir:age-years"
 AGE_BAND_URL: Final = "urn:careweir:age-band"
+LEAD_DAYS_URL: Final = "urn:careweir:lead-days"
+LEAD_TOP: Final = 365  # who books years ahead is rare enough to be known by it
 # Source: 45 CFR 164.514(b)(2)(i)(C): ages over 89 are one category.
 AGE_TOP: Final = 90
 # Source: 45 CFR 164.514(b)(2)(i)(B) and the HHS guidance on it: three-digit areas of 20,000 people
@@ -230,7 +232,10 @@ def is_number(value: Any) -> bool:
 
 
 def generalised(resource: Mapping[str, Any], way: Way, as_of: datetime) -> dict[str, Any]:
-    """The Patient elements that stand for a birth date or an address; empty when unreadable."""
+    """The elements that stand for a birth date, an address or a start; empty when unreadable."""
+    if way.transform == LEAD:
+        lead = lead_in_days(resource.get("created"), resource.get("start"))
+        return {} if lead is None else _number(LEAD_DAYS_URL, min(lead, LEAD_TOP))
     if way.element.kind == "postal":
         return _postal_3(resource)
     value = resource.get("birthDate")
@@ -244,10 +249,14 @@ def generalised(resource: Mapping[str, Any], way: Way, as_of: datetime) -> dict[
     if age is None:
         return {}
     if way.transform == "age_years":
-        return {"extension": [{"url": AGE_YEARS_URL, "valueInteger": min(age, AGE_TOP)}]}
+        return _number(AGE_YEARS_URL, min(age, AGE_TOP))
     low = age // 10 * 10
     band = f"{AGE_TOP}+" if age >= AGE_TOP else f"{low}-{low + 9}"
     return {"extension": [{"url": AGE_BAND_URL, "valueString": band}]}
+
+
+def _number(url: str, value: int) -> dict[str, Any]:
+    return {"extension": [{"url": url, "valueInteger": value}]}
 
 
 def _year(value: str, as_of: datetime) -> str:

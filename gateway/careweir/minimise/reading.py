@@ -10,6 +10,7 @@ from careweir.minimise.chart import CodeKey
 from careweir.minimise.moment import read_moment
 
 _VOID: Final = frozenset({"entered-in-error", "cancelled", "nullified", "refuted"})
+_PLANNED: Final = frozenset({"proposed", "pending", "booked", "waitlist"})
 _TIMES: Final = (
     "effectiveDateTime", "effectiveInstant", "effectivePeriod", "started", "performedDateTime",
     "performedPeriod", "onsetDateTime", "onsetPeriod", "authoredOn", "period", "start", "date",
@@ -50,8 +51,19 @@ def void_reason(resource: dict[str, Any]) -> str | None:
     return None
 
 
+def _booked(
+    appointment: dict[str, Any], as_of: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """An appointment that lies ahead is known since it was booked, unless it says how it went."""
+    start, created = read_moment(appointment.get("start")), read_moment(appointment.get("created"))
+    ahead = start is not None and start > as_of and appointment.get("status") in _PLANNED
+    return (created if ahead and created is not None else start), start
+
+
 def when(resource: dict[str, Any], as_of: datetime) -> tuple[datetime | None, datetime | None]:
     """Begin and end of what a resource tells; a stay without an end is still going on."""
+    if resource.get("resourceType") == "Appointment":
+        return _booked(resource, as_of)
     for name in _TIMES:
         value = resource.get(name)
         if isinstance(value, dict):
