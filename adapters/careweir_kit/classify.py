@@ -66,11 +66,11 @@ def retry_after_s(answer: VendorAnswer) -> float | None:
 
     A date is measured against the answer's own ``date`` header, so no clock is read here.
     """
-    in_ms = _positive(answer.headers.get("retry-after-ms"))
+    in_ms = positive_s(answer.headers.get("retry-after-ms"))
     if in_ms is not None:
         return in_ms / 1000
     raw = answer.headers.get("retry-after")
-    seconds = _positive(raw)
+    seconds = positive_s(raw)
     if seconds is not None or raw is None:
         return seconds
     try:
@@ -81,9 +81,10 @@ def retry_after_s(answer: VendorAnswer) -> float | None:
         return None
 
 
-def _positive(raw: str | None) -> float | None:
+def positive_s(raw: object) -> float | None:
+    """A wait as a number, or as text of one; None for anything else, negative or infinite."""
     try:
-        value = float(raw) if raw is not None else math.nan
-    except ValueError:
+        value = float(raw) if isinstance(raw, str | int | float) else math.nan
+    except (ValueError, OverflowError):
         return None
     return value if math.isfinite(value) and value >= 0 else None

@@ -1,8 +1,9 @@
 """Are these codes what they say? Check digits and shapes, and the words that belong to a code.
 
-Three answers, kept apart: ``well_formed`` says whether a code can be one of its system at all;
-``verified`` says whether we know this very code and the words with it agree. A code that cannot
-be checked is carried on and marked (``Finding.verified`` False), never mended and never dropped.
+``well_formed`` says whether a code can be one of its system at all; ``verified`` says whether it
+passed every check that we have, its words among them where we know ours. A code that did not, or
+that nobody here can check, is carried on and marked (``Finding.verified`` False), never mended and
+never dropped.
 
 Source: SNOMED CT Release File Specifications, 6 (SCTID: length, partition, Verhoeff check digit);
 LOINC Users' Guide, appendix D (mod 10 check digit); ICD-10-CM from CMS/NCHS (public domain), as
@@ -26,7 +27,10 @@ ICD10: Final = "http://hl7.org/fhir/sid/icd-10"
 CPT: Final = "http://www.ama-assn.org/go/cpt"
 HCPCS: Final = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 CVX: Final = "http://hl7.org/fhir/sid/cvx"
-UMLS: Final = "http://terminology.hl7.org/CodeSystem/umls"
+UMLS: Final = "http://www.nlm.nih.gov/research/umls"
+UMLS_HL7: Final = "http://terminology.hl7.org/CodeSystem/umls"
+ATC: Final = "http://www.whocc.no/atc"
+DCM: Final = "http://dicom.nema.org/resources/ontology/DCM"
 
 _VERHOEFF_D: Final = (
     "0123456789",
@@ -97,32 +101,38 @@ _SHAPES: Final[Mapping[str, Callable[[str], bool]]] = {
     HCPCS: _matches(r"[A-V][0-9]{4}"),
     CVX: _matches(r"[0-9]{1,3}"),
     UMLS: _matches(r"C[0-9]{7}"),
+    UMLS_HL7: _matches(r"C[0-9]{7}"),
+    ATC: _matches(r"[A-Z](?:[0-9]{2}(?:[A-Z](?:[A-Z](?:[0-9]{2})?)?)?)?"),
+    DCM: _matches(r"[0-9]{5,6}"),
 }
 
 
-def well_formed(system: str | None, code: str) -> bool | None:
+def well_formed(system: str | None, code: str | None) -> bool | None:
     """Whether a code can be one of its system; None for a system whose rules we do not know."""
     shape = _SHAPES.get(system or "")
-    return None if shape is None else shape(code)
+    return None if shape is None or code is None else shape(code)
 
 
 def verified(coding: Coding, known: Known | None = None) -> bool:
-    """True only for a code that we know, in a system that we know, with words that agree.
+    """Whether a code passed every check: its shape, its check digit, that it is, its words.
 
-    ``known`` are the codes of a tool file with their words; ICD-10-CM we know whole. Without a
-    code, or where nothing can be said about it, the answer is False.
+    ``known`` are the codes of a tool file with our words for them; ICD-10-CM we know whole. Of
+    other systems no more is checked than the code itself. False without a code, and for a system
+    whose rules we do not know.
     """
     if coding.code is None or coding.system is None:
         return False
     place = (coding.system, coding.code)
     if known is not None and place in known:
         return agree(coding.display, known[place])
-    if coding.system == ICD10CM and _ICD.fullmatch(coding.code):
-        words = icd10cm_words(coding.code)
-        # The words of a seventh character are not those of the code: they are let pass.
-        given = _EXTENSION.sub(" ", coding.display) if coding.display else None
-        return words is not None and agree(given, words)
-    return False
+    if not well_formed(coding.system, coding.code):
+        return False
+    if coding.system != ICD10CM:
+        return True
+    words = icd10cm_words(coding.code)
+    # The words of a seventh character are not those of the code: they are let pass.
+    given = _EXTENSION.sub(" ", coding.display) if coding.display else None
+    return words is not None and agree(given, words)
 
 
 # Words of which one against another, or against none, is another thing.

@@ -6,7 +6,7 @@ import pytest
 
 from careweir_fhir.model import ICD10CM, LOINC, RADLEX, RXNORM, SNOMED, Coding
 from careweir_kit.adapter import VendorAnswer
-from careweir_kit.codes import HCPCS, UMLS, agree, icd10cm_words, verified, well_formed
+from careweir_kit.codes import ATC, DCM, HCPCS, UMLS, agree, icd10cm_words, verified, well_formed
 from careweir_kit.errors import VendorProtocolBroken
 from careweir_kit.event_stream import Event, events, is_event_stream
 from careweir_kit.spans import checked, ground
@@ -26,6 +26,8 @@ from careweir_kit.spans import checked, ground
         (RADLEX, "RID43255", "43255"),
         (HCPCS, "E0601", "X0601"),
         (UMLS, "C0011849", "C11849"),
+        (ATC, "C10AA05", "C1AA05"),
+        (DCM, "121071", "T-D0050"),
     ],
 )
 def test_a_code_has_the_shape_and_check_digit_of_its_system(
@@ -78,7 +80,9 @@ def test_a_code_of_the_tool_file_is_verified_with_its_own_words() -> None:
 
     assert verified(Coding(system=SNOMED, code="91302008", display="sepsis"), known)
     assert not verified(Coding(system=SNOMED, code="91302008", display="Asthma"), known)
-    assert not verified(Coding(system=SNOMED, code="73211009", display="Diabetes"), known)
+    assert verified(Coding(system=SNOMED, code="73211009", display="Diabetes"), known)
+    assert not verified(Coding(system=SNOMED, code="73211008", display="Diabetes"), known)
+    assert not verified(Coding(system="urn:vendor:codes", code="1", display="Sepsis"), known)
     assert not verified(Coding(display="Sepsis"), known)
 
 

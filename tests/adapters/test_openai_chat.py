@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from careweir_kit.adapter import Parsed, VendorAnswer
 from careweir_kit.errors import InputsMissing, ToolFileInvalid, VendorProtocolBroken
 from careweir_kit.registry import discover_adapters, load_tools, replay
+from careweir_kit.simulation.model import SimRequest
+from careweir_kit.tool import Tool
 from support import minimised as charts
 
 ADAPTERS = discover_adapters()
@@ -58,7 +61,7 @@ def test_the_report_is_data_beside_the_instructions() -> None:
 
     system, user = body["messages"]
     assert "data" in system["content"]
-    assert json.loads(user["content"]) == {"subject": charts.SUBJECT, "report": injected}
+    assert json.loads(user["content"]) == {"subject": charts.SUBJECT, "text": injected}
     assert (body["temperature"], body["store"]) == (0, False)
 
 
@@ -88,7 +91,7 @@ def test_the_key_for_the_token_limit_is_a_setting() -> None:
 
 
 def test_without_a_text_nobody_is_asked() -> None:
-    with pytest.raises(InputsMissing, match="report text"):
+    with pytest.raises(InputsMissing, match="text: not in the chart"):
         CHAT.build_request(RADNOTE, charts.ask())
 
 
@@ -234,10 +237,10 @@ def test_another_patient_in_the_answer_is_reported_as_it_is() -> None:
 
 
 def test_a_label_map_in_upper_case_is_refused() -> None:
-    labels = {"Pneumothorax": {"code": "J93.9"}}
+    task = {"kind": "findings", "labels": {"Pneumothorax": {"code": "J93.9"}}}
 
     with pytest.raises(ToolFileInvalid, match="lower case"):
-        CHAT.check_tool(RADNOTE.model_copy(update={"answer": {"labels": labels}}))
+        CHAT.check_tool(RADNOTE.model_copy(update={"answer": {"task": task}}))
 
 
 def test_what_a_model_wrote_stands_in_no_error() -> None:
@@ -247,3 +250,140 @@ def test_what_a_model_wrote_stands_in_no_error() -> None:
         CHAT.parse_findings(RADNOTE, None, _answer(_item(), content=canary))
     assert canary not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+STREAM = {"content-type": "text/event-stream"}
+SIMULATOR = import_module("careweir_adapters.openai_chat.simulator")
+
+
+def _tool(**request: Any) -> Tool:
+    return RADNOTE.model_copy(update={"request": RADNOTE.request | request})
+
+
+def _simulated(tool: Tool) -> VendorAnswer:
+    request = CHAT.build_request(tool, charts.ask(charts.report(TEXT)))
+    sent = SimRequest("POST", f"/{request.path}", request.headers, request.body, 1, 7)
+    answer = SIMULATOR.answer(tool.model_dump(mode="json"), "chest_sentences", sent)
+    return VendorAnswer(answer.status, {"content-type": answer.content_type}, answer.body)
+
+
+@pytest.mark.parametrize("structured", ["json_schema", "function"])
+def test_a_stream_gives_what_the_whole_answer_gives(structured: str) -> None:
+    asked = charts.ask(charts.report(TEXT))
+    whole, streamed = _tool(structured=structured), _tool(structured=structured, stream=True)
+
+    answer = _simulated(streamed)
+    parsed = CHAT.parse_findings(streamed, asked, answer)
+
+    assert answer.content_type == "text/event-stream"
+    assert CHAT.classify_answer(streamed, answer).answer_class == "ok"
+    assert parsed.findings
+    assert parsed == CHAT.parse_findings(whole, asked, _simulated(whole))
+
+
+def test_a_stream_that_ends_early_is_partial_wherever_it_ends() -> None:
+    tool = _tool(stream=True)
+    body = _simulated(tool).body
+    start, end = body.index(b"\n\n") + 2, body.index(b'"finish_reason": "stop"')
+
+    for cut in range(start, end, 7):
+        answer = VendorAnswer(200, STREAM, body[:cut])
+        assert CHAT.classify_answer(tool, answer).answer_class == "partial"
+        assert CHAT.parse_findings(tool, None, answer).findings == ()
+    nothing = VendorAnswer(200, STREAM, body[: start - 2])
+    assert CHAT.classify_answer(tool, nothing).answer_class == "protocol_broken"
+
+
+def test_a_refusal_and_a_limit_are_seen_in_a_stream_too() -> None:
+    def chunk(delta: Json, finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        value = {"object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+        return f"data: {json.dumps(value)}\n\n".encode()
+
+    refused = chunk({"content": None, "refusal": "I "}) + chunk({"refusal": "cannot."}, "stop")
+    cut = chunk({"content": '{"find'}) + chunk({}, "length") + b"data: [DONE]\n\n"
+    error = chunk({"content": "{"}) + b'data: {"error": {"type": "server", "message": "x"}}\n\n'
+    quota = b'data: {"error": {"code": "insufficient_quota", "message": "x"}}\n\n'
+
+    outcomes = [
+        CHAT.classify_answer(RADNOTE, VendorAnswer(200, STREAM, body)).answer_class
+        for body in (refused, cut, error, quota)
+    ]
+    assert outcomes == ["refused", "partial", "vendor_fault", "unauthorised"]
+
+
+def _called(arguments: Any, *, name: str = "findings", finish: str = "tool_calls") -> VendorAnswer:
+    call = {"id": "c", "type": "function", "function": {"name": name, "arguments": arguments}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    value = {"model": "m-1", "choices": [{"index": 0, "finish_reason": finish, "message": message}]}
+    return VendorAnswer(200, {"content-type": "application/json"}, json.dumps(value).encode())
+
+
+def test_a_call_counts_whatever_the_server_says_was_the_end() -> None:
+    written = {"findings": [_item()], "subject": charts.SUBJECT}
+
+    for answer in (
+        _called(json.dumps(written)),
+        _called(json.dumps(written), finish="stop"),  # as TGI says it
+        _called(written),  # an object in place of its text
+    ):
+        assert CHAT.classify_answer(RADNOTE, answer).answer_class == "ok"
+        assert len(CHAT.parse_findings(RADNOTE, None, answer).findings) == 1
+    other = _called(json.dumps(written), name="other")
+    assert CHAT.classify_answer(RADNOTE, other).answer_class == "protocol_broken"
+
+
+def _clone(status: int, value: Any) -> VendorAnswer:
+    return VendorAnswer(status, {"content-type": "application/json"}, json.dumps(value).encode())
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "wait_s"),
+    [
+        (_clone(422, {"error": "x", "error_type": "validation"}), "bad_request", None),
+        (_clone(424, {"error": "x", "error_type": "generation"}), "vendor_fault", None),
+        (_clone(429, {"error": "x", "error_type": "overloaded"}), "throttled", None),
+        (_clone(500, {"error": "x", "error_type": "incomplete_generation"}), "vendor_fault", None),
+        (
+            _clone(400, {"error": {"code": 400, "type": "exceed_context_size_error"}}),
+            "bad_request",
+            None,
+        ),
+        (_clone(503, {"error": {"code": 503, "type": "unavailable_error"}}), "vendor_fault", None),
+        (_clone(503, {"error": "loading", "estimated_time": 20.0}), "vendor_fault", 20.0),
+        (_clone(503, {"error": "loading", "estimated_time": -1}), "vendor_fault", None),
+    ],
+)
+def test_errors_of_clones_have_their_class(
+    answer: VendorAnswer, outcome: str, wait_s: float | None
+) -> None:
+    verdict = CHAT.classify_answer(RADNOTE, answer)
+
+    assert (verdict.answer_class, verdict.retry_after_s) == (outcome, wait_s)
+
+
+@pytest.mark.parametrize(
+    ("model", "version"),
+    [
+        ("gpt-x-2026-05-01", "gpt-x-2026-05-01"),
+        ("meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.1-8B"),
+        ("/srv/models/small-q4.gguf", "small-q4.gguf"),
+        ("C:\\models\\small-q4.gguf", "small-q4.gguf"),
+        ("///", "a file"),
+    ],
+)
+def test_a_path_on_the_server_is_no_version(model: str, version: str) -> None:
+    value = json.loads(_answer(_item()).body) | {"model": model}
+
+    assert CHAT.parse_findings(RADNOTE, None, _clone(200, value)).model_version == version
+
+
+def test_a_clone_that_tells_less_is_read() -> None:
+    written = json.dumps({"findings": [_item()], "subject": charts.SUBJECT})
+    value = {
+        "model": "m-1",
+        "choices": [{"finish_reason": "stop", "message": {"content": written}}],
+        "timings": {"predicted_ms": 3},
+    }
+
+    assert replay(ADAPTERS["openai_chat"], RADNOTE, _clone(200, value))["outcome"] == "ok"

@@ -1,4 +1,4 @@
-"""Chat completions with a JSON schema: a report's text goes out, labelled quotes come in.
+"""Chat completions: a text or coded facts go out, JSON in the form of a task comes in.
 
 The order of checks follows what a reader of the answer may trust: a cut answer is not read, a
 filtered or refused one has no findings, and only then is the content decoded and checked.
@@ -8,29 +8,38 @@ Source: openai/openai-openapi, openapi.json.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
-from careweir_adapters.openai_chat.mapping import answer_of, check, request_of
+from careweir_adapters.openai_chat.mapping import Request, check, request_of
 from careweir_adapters.openai_chat.wire import (
-    Item,
+    Completion,
+    StreamError,
     completion_of,
-    content_of,
     error_code,
-    findings_schema,
+    written,
 )
-from careweir_fhir.model import Coding, Completeness, Finding, Laterality, Span
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
-from careweir_kit.classify import verdict_of_status
-from careweir_kit.errors import InputsMissing, VendorProtocolBroken
-from careweir_kit.mapping import marked, version_notes
-from careweir_kit.payload import bare_reference, newest_report
+from careweir_kit.classify import json_object, positive_s, retry_after_s, verdict_of_status
+from careweir_kit.errors import VendorProtocolBroken
+from careweir_kit.event_stream import is_event_stream
+from careweir_kit.language import (
+    answer_of,
+    ask_model,
+    check_content,
+    echo_of,
+    read_answer,
+    schema_of,
+)
 from careweir_kit.tool import Tool
 
 # The last two are what TGI writes where others write ``stop``.
 _FINISHED: Final = frozenset({"stop", "eos_token", "stop_sequence"})
-_SIDES: Final[dict[str, Laterality]] = {"left": "left", "right": "right", "both": "bilateral"}
+_QUOTA: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+_DECLINED: Final = frozenset({"content_filter", "content_policy_violation"})
+_CUT: Final = "the answer was cut at its length limit"
+_CUT_STREAM: Final = "the stream ended before the answer did"
 
 
 def check_tool(tool: Tool) -> None:
@@ -39,122 +48,115 @@ def check_tool(tool: Tool) -> None:
 
 
 def build_request(tool: Tool, ask: Ask) -> VendorRequest:
-    """One completion over the newest report. Raises InputsMissing when there is no text."""
+    """One completion. Raises InputsMissing when there is nothing to read."""
     mapping = request_of(tool)
-    report = newest_report(ask.payload, as_of=ask.as_of, preliminary=mapping.preliminary)
-    if report is None:
-        raise InputsMissing(("report text: not in the chart",))
-    echo = ask.subject if tool.subject_echo == "required" else None
-    question = {"report": report.text} if echo is None else {"subject": echo, "report": report.text}
-    schema = {"name": "findings", "strict": True, "schema": findings_schema(echo)}
-    body = {
+    question = ask_model(tool, mapping, ask)
+    body: dict[str, Any] = {
         "model": mapping.model,
         "temperature": 0,
         mapping.tokens_key: mapping.tokens_max,
         "messages": [
             {"role": "system", "content": mapping.system_prompt},
-            {"role": "user", "content": orjson.dumps(question).decode()},
+            {"role": "user", "content": question.message},
         ],
-        "response_format": {"type": "json_schema", "json_schema": schema},
+        **_structure(mapping, schema_of(answer_of(tool).task, echo_of(tool, ask))),
     }
     if mapping.send_store:
         body["store"] = False
-    headers = {"content-type": "application/json", "accept": "application/json"}
-    return VendorRequest("POST", mapping.path, orjson.dumps(body), headers)
+    if mapping.stream:
+        body["stream"] = True
+    accept = "text/event-stream" if mapping.stream else "application/json"
+    return VendorRequest(
+        "POST",
+        mapping.path,
+        orjson.dumps(body),
+        {"content-type": "application/json", "accept": accept},
+        accept=(accept, "application/json") if mapping.stream else (accept,),
+        without=question.without,
+    )
+
+
+def _structure(mapping: Request, schema: dict[str, Any]) -> dict[str, Any]:
+    name = mapping.schema_name
+    if mapping.structured == "json_schema":
+        form = {"name": name, "strict": True, "schema": schema}
+        return {"response_format": {"type": "json_schema", "json_schema": form}}
+    function = {"name": name, "strict": True, "parameters": schema}
+    return {
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": {"type": "function", "function": {"name": name}},
+    }
 
 
 def classify_answer(tool: Tool, answer: VendorAnswer) -> Verdict:
     """Say what kind of answer this is; never raises."""
+    try:
+        if answer.status != 200:
+            return _of_error(answer)
+        if not is_event_stream(answer):
+            verdict = verdict_of_status(answer)
+            if verdict.answer_class != "ok":
+                return verdict
+        return _of_completion(tool, completion_of(answer), streamed=is_event_stream(answer))
+    except StreamError as error:
+        return _of_code(error.code) or Verdict("vendor_fault", "an error inside the stream")
+    except VendorProtocolBroken as broken:
+        return Verdict("protocol_broken", str(broken))
+
+
+def _of_error(answer: VendorAnswer) -> Verdict:
     verdict = verdict_of_status(answer)
-    if verdict.answer_class == "ok":
-        return _of_body(answer)
-    code = error_code(answer)
-    if code == "insufficient_quota":
-        return Verdict("unauthorised", "the quota of our account is used up")
-    if code in ("content_filter", "content_policy_violation"):
-        return Verdict("refused", "the service declined the text")
+    try:
+        value = json_object(answer)
+    except VendorProtocolBroken:
+        return verdict
+    if answer.status >= 400 and (found := _of_code(error_code(value))) is not None:
+        return found
+    if verdict.answer_class == "vendor_fault" and retry_after_s(answer) is None:
+        # A model that is still being loaded says for how long.
+        return Verdict("vendor_fault", verdict.note, positive_s(value.get("estimated_time")))
     return verdict
 
 
-def _of_body(answer: VendorAnswer) -> Verdict:
-    try:
-        completion = completion_of(answer)
-        choice = completion.choices[0]
-        if choice.finish_reason == "length":
-            return Verdict("partial", "the answer was cut at its length limit")
-        if choice.finish_reason == "content_filter":
-            return Verdict("refused", "the service filtered the answer")
-        if choice.message.refusal:
-            return Verdict("refused", "the model declined")
-        if choice.finish_reason not in _FINISHED:
-            return Verdict("protocol_broken", "the answer did not come to its end")
-        content_of(completion)
-    except VendorProtocolBroken as broken:
-        return Verdict("protocol_broken", str(broken))
+def _of_code(code: str) -> Verdict | None:
+    if code in _QUOTA:
+        return Verdict("unauthorised", "the quota of our account is used up")
+    return Verdict("refused", "the service declined the text") if code in _DECLINED else None
+
+
+def _of_completion(tool: Tool, completion: Completion, *, streamed: bool) -> Verdict:
+    choice = completion.choices[0]
+    if (cut := _cut(completion, streamed=streamed)) is not None:
+        return Verdict("partial", cut)
+    if choice.finish_reason == "content_filter":
+        return Verdict("refused", "the service filtered the answer")
+    if choice.message.refusal:
+        return Verdict("refused", "the model declined")
+    called = choice.finish_reason == "tool_calls" and choice.message.tool_calls
+    if choice.finish_reason not in _FINISHED and not called:
+        return Verdict("protocol_broken", "the answer did not come to its end")
+    value = written(completion, function=request_of(tool).schema_name)
+    check_content(answer_of(tool).task, value)
     return Verdict("ok")
+
+
+def _cut(completion: Completion, *, streamed: bool) -> str | None:
+    """Why the answer is not whole, or None; only a stream may end without a reason."""
+    reason = completion.choices[0].finish_reason
+    if reason == "length":
+        return _CUT
+    return _CUT_STREAM if streamed and reason is None else None
 
 
 def parse_findings(tool: Tool, ask: Ask | None, answer: VendorAnswer) -> Parsed:
     """Read findings and check each quote against the text. Raises VendorProtocolBroken."""
-    completion = completion_of(answer)
-    if completion.choices[0].finish_reason == "length":
-        note = "the answer was cut at its length limit and was not read"
-        return Parsed((), model_version=completion.model, completeness="partial", notes=(note,))
-
-    content = content_of(completion)
     mapping = request_of(tool)
-    report = ask and newest_report(ask.payload, as_of=ask.as_of, preliminary=mapping.preliminary)
-    text = report.text if report else None
-    effective = report.effective if report else None
-    notes = [*version_notes(completion.model, answer_of(tool).model_versions)]
-    notes += [] if report else ["no source text: quotes could not be checked"]
-    findings = []
-    for item in content.findings:
-        span, note = _ground(item, text)
-        if note:
-            notes.append(note)
-        if text is None or span is not None or note == _AMBIGUOUS:
-            findings.append(_finding(tool, item, span, completion.model, effective))
-    held = len(content.findings) - len(findings)
-    completeness: Completeness = "partial" if held else "full"
-    return Parsed(
-        findings=marked(findings, completeness),
-        echoes=(bare_reference(content.subject),) if content.subject is not None else (),
-        model_name=mapping.model,
-        model_version=completion.model,
-        completeness=completeness,
-        notes=tuple(notes),
-    )
-
-
-_AMBIGUOUS: Final = "a quote occurs more than once in the text; its place is not given"
-_UNGROUNDED: Final = "a finding was held back: its quote is not in the text"
-
-
-def _ground(item: Item, text: str | None) -> tuple[Span | None, str]:
-    """Where the quote stands, exactly and once, in code points; else a note."""
-    if text is None:
-        return None, ""
-    start = text.find(item.quote) if item.quote.strip() else -1
-    if start < 0:
-        return None, _UNGROUNDED
-    if text.find(item.quote, start + 1) >= 0:
-        return None, _AMBIGUOUS
-    return Span(start=start, end=start + len(item.quote), text=item.quote), ""
-
-
-def _finding(
-    tool: Tool, item: Item, span: Span | None, version: str, effective: str | None
-) -> Finding:
-    code = answer_of(tool).labels.get(item.label.strip().lower())
-    return Finding(
-        tool=tool.tool,
-        tool_version=version,
-        kind="assertion",
-        code=code or Coding(display=item.label),
-        polarity="present" if item.present else "absent",
-        laterality=_SIDES.get(item.side),
-        span=span,
-        effective=effective,
-        verified=code is not None,
-    )
+    try:
+        completion = completion_of(answer)
+    except StreamError:
+        raise VendorProtocolBroken("an error inside the stream") from None
+    if (cut := _cut(completion, streamed=is_event_stream(answer))) is not None:
+        note = f"{cut} and was not read"
+        return Parsed((), model_version=completion.version, completeness="partial", notes=(note,))
+    value = written(completion, function=mapping.schema_name)
+    return read_answer(tool, mapping, ask, value, completion.version)
