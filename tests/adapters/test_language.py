@@ -17,6 +17,7 @@ from careweir_kit.language.reading import AMBIGUOUS, UNCHECKED, UNGROUNDED, Abou
 from careweir_kit.language.task import Task, check_task, schema_of
 from careweir_kit.registry import discover_adapters
 from careweir_kit.simulation.writer import write
+from careweir_kit.tool import Need
 from support import minimised as charts
 
 Json = dict[str, Any]
@@ -275,6 +276,17 @@ def _order(code: str, *, status: str = "active") -> Json:
     return {"resourceType": "ServiceRequest", "status": status, "code": {"coding": [coding]}}
 
 
+assert EXAMPLE is not None
+READER = EXAMPLE.model_copy(
+    update={
+        "needs": tuple(
+            Need(resource=resource, paths=("code", "status", "valueQuantity", "clinicalStatus"))
+            for resource in ("Condition", "Observation", "ServiceRequest")
+        )
+    }
+)
+
+
 def test_facts_are_coded_values_that_stand() -> None:
     asked = charts.ask(
         _condition("E11.9"),
@@ -283,7 +295,7 @@ def test_facts_are_coded_values_that_stand() -> None:
         charts.number("2160-0", 1.4, "mg/dL"),
     )
 
-    said = json.loads(question_of(asked, "facts", echo=True, preliminary=False).message)
+    said = json.loads(question_of(READER, asked, "facts", echo=True, preliminary=False).message)
 
     assert said["subject"] == charts.SUBJECT
     assert said["age_years"] == 64
@@ -294,14 +306,18 @@ def test_facts_are_coded_values_that_stand() -> None:
 
 def test_text_and_facts_are_read_together_and_what_is_missing_is_named() -> None:
     both = question_of(
-        charts.ask(_condition("E11.9"), _note("Seen.")), "both", echo=False, preliminary=False
+        READER,
+        charts.ask(_condition("E11.9"), _note("Seen.")),
+        "both",
+        echo=False,
+        preliminary=False,
     )
-    only = question_of(charts.ask(_note("Seen.")), "both", echo=False, preliminary=False)
+    only = question_of(READER, charts.ask(_note("Seen.")), "both", echo=False, preliminary=False)
 
     assert set(json.loads(both.message)) == {"text", "facts", "age_years"}
     assert only.without == ("coded facts: not in the chart",)
     with pytest.raises(InputsMissing, match="text"):
-        question_of(charts.ask(), "both", echo=False, preliminary=False)
+        question_of(READER, charts.ask(), "both", echo=False, preliminary=False)
 
 
 def test_the_service_is_known_only_where_one_is_asked_for() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from careweir_kit.adapter import VendorAnswer
 from careweir_kit.registry import discover_adapters, replay
+from support import minimised as charts
 
 VENDORS = Path(__file__).resolve().parents[3] / "shared" / "vendors"
 ADAPTERS = discover_adapters()
@@ -81,3 +82,39 @@ def test_the_chat_sample_is_one_present_and_one_absent_finding() -> None:
     )
     assert (effusion["code"]["code"], effusion["polarity"]) == ("J90", "absent")
     assert result["model"]["version"] == "med-note-1-2026-05"
+
+
+def test_the_message_sample_is_a_triage_level() -> None:
+    result = _replayed("anthropic_messages", "anthropic.md")
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    (finding,) = result["findings"]
+    assert (finding["kind"], finding["value"]) == ("triage", "emergency department")
+    assert finding["explanation"] == ["possible ACS"]
+    assert result["model"]["version"] == "claude-x-20260501"
+
+
+def test_the_message_request_has_the_shape_of_the_sample() -> None:
+    loaded = ADAPTERS["anthropic_messages"]
+    assert loaded.example_tool is not None
+    sample = json.loads(_sample("anthropic.md", 0))
+
+    asked = charts.ask(charts.report(sample["messages"][0]["content"]))
+    body = json.loads(loaded.http.build_request(loaded.example_tool, asked).body)
+
+    assert (body["model"], body["max_tokens"]) == (sample["model"], sample["max_tokens"])
+    assert body["tool_choice"]["name"] == sample["tool_choice"]["name"]
+    mine, theirs = (one["tools"][0]["input_schema"] for one in (body, sample))
+    assert mine["properties"] == theirs["properties"]
+    assert mine["required"] == theirs["required"]
+
+
+def test_the_error_sample_of_a_message_is_the_vendors_fault() -> None:
+    text = (VENDORS / "anthropic.md").read_text(encoding="utf-8")
+    (error,) = re.findall(r"Error: `(\{.*\})`", text)
+    loaded = ADAPTERS["anthropic_messages"]
+    assert loaded.example_tool is not None
+
+    answer = VendorAnswer(529, {"content-type": "application/json"}, error.encode())
+
+    assert replay(loaded, loaded.example_tool, answer)["outcome"] == "vendor_fault"

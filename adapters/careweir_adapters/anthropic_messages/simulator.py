@@ -49,7 +49,7 @@ def _message(
     cut = len(text) > body["max_tokens"] * _CHARACTERS_A_TOKEN
     block: dict[str, Any]
     if "tools" in body:
-        name, given = body["tool_choice"]["name"], {} if cut else written
+        name, given = body["tool_choice"]["name"], written if not cut else {}
         block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": given}
         reason = "tool_use"
     else:
@@ -82,10 +82,10 @@ def _events(message: Mapping[str, Any]) -> Iterator[str]:
     block = dict(message["content"][0])
     is_tool = block["type"] == "tool_use"
     pieces = json.dumps(block["input"], ensure_ascii=False) if is_tool else block["text"]
-    empty = block | ({"input": {}} if is_tool else {"text": ""})
+    empty: dict[str, Any] = {"input": {}} if is_tool else {"text": ""}
     start = {**message, "content": [], "stop_reason": None}
     yield _event("message_start", message=start)
-    yield _event("content_block_start", index=0, content_block=empty)
+    yield _event("content_block_start", index=0, content_block=block | empty)
     yield _event("ping")
     for at in range(0, len(pieces), _PIECE):
         piece = pieces[at : at + _PIECE]

@@ -69,7 +69,7 @@ def echo_of(tool: Tool, ask: Ask) -> str | None:
 def ask_model(tool: Tool, request: ModelRequest, ask: Ask) -> Question:
     """The message for the model. Raises InputsMissing."""
     echo = echo_of(tool, ask) is not None
-    return question_of(ask, request.reads, echo=echo, preliminary=request.preliminary)
+    return question_of(tool, ask, request.reads, echo=echo, preliminary=request.preliminary)
 
 
 def read_answer(

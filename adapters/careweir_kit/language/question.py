@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
 import orjson
 
 from careweir_fhir.model import Coding
 from careweir_kit.adapter import Ask
+from careweir_kit.declared import declared
 from careweir_kit.errors import InputsMissing
 from careweir_kit.payload import (
     ReportText,
+    codings,
     effective_of,
     newest_report,
     patient_age_years,
     patient_gender,
     resources,
 )
+from careweir_kit.tool import Tool
 from careweir_kit.units import unit_of
 
 Reads = Literal["text", "facts", "both"]
@@ -50,7 +55,7 @@ class Question:
     without: tuple[str, ...] = ()
 
 
-def question_of(ask: Ask, reads: Reads, *, echo: bool, preliminary: bool) -> Question:
+def question_of(tool: Tool, ask: Ask, reads: Reads, *, echo: bool, preliminary: bool) -> Question:
     """The user's message. Raises InputsMissing when there is nothing to read."""
     said: dict[str, Any] = {"subject": ask.subject} if echo else {}
     text = source_text(ask, reads, preliminary=preliminary)
@@ -61,7 +66,7 @@ def question_of(ask: Ask, reads: Reads, *, echo: bool, preliminary: bool) -> Que
         else:
             said["text"] = text.text
     if reads != "text":
-        facts = list(_facts(ask.payload))[:_FACTS_MAX]
+        facts = list(islice(_facts(tool, ask.payload), _FACTS_MAX))
         if facts:
             said["facts"] = facts
             said |= _person(ask.payload)
@@ -84,45 +89,55 @@ def _person(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in person.items() if value is not None}
 
 
-def _facts(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _facts(tool: Tool, payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for resource_type, element in _CONCEPTS.items():
-        for resource in resources(payload, resource_type):
-            if _withdrawn(resource):
+        standing = (one for one in resources(payload, resource_type) if not _withdrawn(one))
+        for resource in map(partial(declared, tool=tool), standing):
+            if resource is None:
                 continue
-            for coding in (resource.get(element) or {}).get("coding") or ():
-                fact = {"type": resource_type, **_coded(coding), **_value(resource)}
+            for coding in _coded(resource.get(element)):
+                fact = {"type": resource_type, **coding, **_value(resource)}
                 status = _status(resource)
                 yield fact | ({"status": status} if status else {})
 
 
 def _withdrawn(resource: Mapping[str, Any]) -> bool:
-    verification = (resource.get("verificationStatus") or {}).get("coding") or ()
-    return resource.get("status") in _WITHDRAWN or any(
-        coding.get("code") in ("entered-in-error", "refuted") for coding in verification
+    verification = {code for _, code in codings(resource.get("verificationStatus"))}
+    status = resource.get("status")
+    return bool(verification & {"entered-in-error", "refuted"}) or (
+        isinstance(status, str) and status in _WITHDRAWN
     )
 
 
 def _status(resource: Mapping[str, Any]) -> str | None:
-    for coding in (resource.get("clinicalStatus") or {}).get("coding") or ():
-        return str(coding.get("code"))
+    for _, code in codings(resource.get("clinicalStatus")):
+        return code
     status = resource.get("status")
     return status if isinstance(status, str) else None
 
 
-def _coded(coding: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: coding[key] for key in ("system", "code", "display") if key in coding}
+def _coded(concept: object) -> Iterator[dict[str, str]]:
+    """System, code and display of each coding that has a code."""
+    listed = concept.get("coding") if isinstance(concept, Mapping) else None
+    for coding in listed if isinstance(listed, list) else ():
+        if isinstance(coding, Mapping) and isinstance(coding.get("code"), str):
+            given = {key: coding.get(key) for key in ("system", "code", "display")}
+            yield {key: value for key, value in given.items() if isinstance(value, str)}
 
 
 def _value(resource: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     quantity = resource.get("valueQuantity")
-    if isinstance(quantity, Mapping) and unit_of(quantity) and "comparator" not in quantity:
-        found = {"value": quantity.get("value"), "unit": unit_of(quantity)}
-    elif isinstance(resource.get("valueBoolean"), bool):
-        found = {"value": resource["valueBoolean"]}
+    yes_no = resource.get("valueBoolean")
+    if isinstance(quantity, Mapping) and "comparator" not in quantity and unit_of(quantity):
+        number = quantity.get("value")
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            found = {"value": number, "unit": unit_of(quantity)}
+    elif isinstance(yes_no, bool):
+        found = {"value": yes_no}
     else:
-        for coding in (resource.get("valueCodeableConcept") or {}).get("coding") or ():
-            found = {"value": coding.get("display") or coding.get("code")}
+        for coding in _coded(resource.get("valueCodeableConcept")):
+            found = {"value": coding.get("display", coding["code"])}
             break
     time = effective_of(resource)
     return found | ({"at": time} if time else {})
@@ -131,9 +146,9 @@ def _value(resource: Mapping[str, Any]) -> dict[str, Any]:
 def service_asked_for(payload: Mapping[str, Any]) -> Coding | None:
     """The service of the one request in the chart; None where there is none, or several."""
     found = [
-        Coding(**_coded(coding))
+        Coding(**coding)
         for request in resources(payload, "ServiceRequest")
         if not _withdrawn(request)
-        for coding in ((request.get("code") or {}).get("coding") or ())[:1]
+        for coding in islice(_coded(request.get("code")), 1)
     ]
     return found[0] if len(found) == 1 else None
