@@ -118,3 +118,20 @@ def test_the_error_sample_of_a_message_is_the_vendors_fault() -> None:
     answer = VendorAnswer(529, {"content-type": "application/json"}, error.encode())
 
     assert replay(loaded, loaded.example_tool, answer)["outcome"] == "vendor_fault"
+
+
+def test_the_hl7_sample_is_a_preliminary_pneumothorax_with_its_probability() -> None:
+    loaded = ADAPTERS["hl7v2_oru"]
+    assert loaded.example_tool is not None
+    text = (VENDORS / "hl7v2_oru.md").read_text(encoding="utf-8")
+    (sample,) = re.findall(r"```\n(MSH.*?)\n```", text, re.S)
+
+    for body in (sample, sample.replace("\n", "\r") + "\r"):
+        answer = VendorAnswer(200, {"content-type": "application/hl7-v2"}, body.encode())
+        result = replay(loaded, loaded.example_tool, answer)
+
+        assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+        (finding,) = result["findings"]
+        assert (finding["code"]["code"], finding["polarity"]) == ("36118008", "present")
+        assert (finding["confidence"], finding["status"]) == (0.91, "preliminary")
+        assert result["model"] == {"name": "AI7", "version": "2.3.1"}
