@@ -25,6 +25,8 @@ from careweir import __version__
 from careweir.access import PolicySet
 from careweir.api import docs, openapi
 from careweir.api.auth import TokenRules, TokenVerifier
+from careweir.api.cds import CdsCors, CdsService, Feedback, load_clients
+from careweir.api.cds import router as cds
 from careweir.api.fhir import FhirBase
 from careweir.api.fhir import router as fhir
 from careweir.api.middleware import BodyCap, CrashToProblem, RequestId
@@ -124,6 +126,11 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         app.state.console = _console(settings, keys, trail, given.clock)
         names = Names(actor_system=rules.issuer) if rules else Names()
         app.state.fhir = FhirBase(settings.public_url, keys.patient_key, given.clock, names)
+        clients = load_clients(
+            policies_dir(settings.config), roles=house.policies.roles, clock=given.clock
+        )
+        feedback = Feedback(state, app.state.services.ledger, given.clock)
+        app.state.cds = CdsService(clients, sources, feedback, settings.public_url)
         log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
                  policy_revision=house.policies.revision)  # fmt: skip
         _on_hangup(app.state.services, lambda: load_house(settings.config))
@@ -136,6 +143,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
                 await transport.close()
             for source in sources.values():
                 await source.close()
+            await clients.close()
             await trail.close()
             await state.close()
 
@@ -149,11 +157,13 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         middleware=[
             Middleware(CrashToProblem),
             Middleware(RequestId),
+            Middleware(CdsCors, origins=settings.cds_origins.split()),
             Middleware(BodyCap, bytes_max=settings.body_bytes_max),
         ],
     )
     app.include_router(router)
     app.include_router(fhir)
+    app.include_router(cds)
     app.include_router(console)
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(HTTPException, on_http_error)

@@ -101,6 +101,23 @@ class Ledger:
             )
         )
 
+    async def feedback(
+        self,
+        actor: Actor,
+        *,
+        inference: str,
+        tool: str | None,
+        card: str,
+        outcome: str,
+        reason: str | None,
+    ) -> Receipt:
+        """What a person did with a card; the reason's code, never a free comment."""
+        body = {"role": actor.role, "site": actor.site, "card": card, "reason": reason}
+        return await self._trail.append(
+            Entry(type="feedback", body=body, inference=inference, tool=tool, outcome=outcome,
+                  actor=actor.subject, client=actor.client)
+        )  # fmt: skip
+
 
 class InferenceLedger:
     """The record of one inference, in the order of its pipeline."""

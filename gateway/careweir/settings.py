@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     token_audience: str = Field(default="careweir", description="Audience that tokens must name.")
     token_jwks: Path | None = Field(default=None, description="File with the issuer's JWKS.")
     token_lifetime_max_s: int = Field(default=86_400, gt=0, description="Longest token accepted.")
+    cds_origins: str = Field(
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.:-]+( https?://[A-Za-z0-9.:-]+)*)?$",
+        description="Origins of browsers that may call /cds-services, with a space between.",
+    )
     body_bytes_max: int = Field(default=25_000_000, gt=0, description="Largest request body.")
     deadline_ms_default: int = Field(default=4000, gt=0, le=60_000, description="Without one.")
     in_flight_max: int = Field(default=512, gt=0, description="Questions at once; above: 503.")

@@ -172,7 +172,6 @@ def test_every_route_that_a_page_names_is_real(page: Path, contract: dict[str, A
 MISSING = {
     "No asynchronous answers": "/v1/inferences/{",
     "no `$infer`": "/$infer",
-    "no `/cds-services` facade": "/cds-services",
     "no results pushed by vendors": "/results",
     "no adjudication of conflicts": "/adjudication",
     "no metrics": "/metrics",

@@ -82,7 +82,7 @@ class Served:
 
 
 @contextmanager
-def serving(data: Path, *more: str) -> Iterator[Served]:
+def serving(data: Path, *more: str, settings: dict[str, str] | None = None) -> Iterator[Served]:
     """Start the demo gateway on a free port, yield it when ready, end it by SIGTERM."""
     data.mkdir(parents=True, exist_ok=True)
     stderr = data.parent / f"{data.name}.stderr"
@@ -90,7 +90,7 @@ def serving(data: Path, *more: str) -> Iterator[Served]:
         process = subprocess.Popen(
             [sys.executable, "-m", "careweir", "serve", "--demo", "--port", "0", "--data",
              str(data), *more],
-            stdout=subprocess.DEVNULL, stderr=log, env=environment(),
+            stdout=subprocess.DEVNULL, stderr=log, env=environment() | (settings or {}),
         )  # fmt: skip
     try:
         ready = _wait_for(data / "demo.json", process, stderr)

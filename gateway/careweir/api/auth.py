@@ -54,7 +54,7 @@ class TokenVerifier:
         """The actor of one bearer token."""
         if self._rules is None:
             raise NotAuthenticated("no token issuer is configured")
-        claims = self._verified(_bearer(authorization))
+        claims = self._verified(bearer(authorization))
         self._check(claims, self._rules)
         return _actor(claims)
 
@@ -84,7 +84,8 @@ class TokenVerifier:
             raise NotAuthenticated("the token lives longer than is accepted here")
 
 
-def _bearer(authorization: str | None) -> str:
+def bearer(authorization: str | None) -> str:
+    """The one token of an Authorization header, of the right shape and a bounded size."""
     if not authorization:
         raise NotAuthenticated("send Authorization: Bearer")
     scheme, _, token = authorization.partition(" ")

@@ -57,6 +57,44 @@ INFERENCE: dict[str, Any] = {
     },
 }
 _OUTCOME = {"schema": {"type": "object", "description": "An OperationOutcome."}}
+_CDS_BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+
+
+def _cds(answer: str, **refusals: str) -> dict[str, Any]:
+    content = {"application/fhir+json": _OUTCOME}
+    return {
+        "200": {"description": answer, "content": {"application/json": {"schema": {}}}},
+        **{code[1:]: {"description": why, "content": content} for code, why in refusals.items()},
+    }
+
+
+CDS_DISCOVERY: dict[str, Any] = {
+    "security": [{}, {"bearer": []}],
+    "responses": _cds("The services, by CDS Hooks 2.0."),
+}
+CDS_CALL: dict[str, Any] = {
+    "requestBody": _CDS_BODY,
+    "responses": _cds(
+        "Cards.",
+        _400="The call breaks CDS Hooks.",
+        _401="No token, or one that does not hold.",
+        _403="Known, and not allowed.",
+        _404="No such service.",
+        _412="Prefetch is missing, and there is nowhere to fetch it from.",
+        _422="The chart cannot be used, or is about another patient.",
+        _503="It cannot be recorded, so nothing was sent.",
+    ),
+}
+CDS_FEEDBACK: dict[str, Any] = {
+    "requestBody": _CDS_BODY,
+    "responses": _cds(
+        "Taken; what was told before counts once.",
+        _400="Not feedback of CDS Hooks.",
+        _401="No token, or one that does not hold.",
+        _404="No such service.",
+        _503="It cannot be kept now.",
+    ),
+}
 
 
 def _fhir_refused(description: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Refusals below ``/fhir``: the same codes and words as problem details, as OperationOutcomes."""
+"""Refusals below ``/fhir`` and ``/cds-services``: OperationOutcomes with the codes of problems."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 from careweir_fhir.operation_outcome import Issue, IssueCode, IssueSeverity, operation_outcome
 
 FHIR_JSON = "application/fhir+json"
-BASE = "/fhir"
+BASES = ("/fhir", "/cds-services")
 _CODES = "urn:careweir:problem"
 # Source: FHIR R4 IssueType; which one for which of our codes is ours to choose.
 _ISSUES: dict[str, IssueCode] = {
@@ -29,12 +29,15 @@ _ISSUES: dict[str, IssueCode] = {
     "overloaded": "throttled",
     "idempotency_key_reused": "conflict",
     "internal_error": "exception",
+    "cds_call_invalid": "invalid",
+    "prefetch_missing": "processing",
+    "state_unavailable": "transient",
 }
 
 
 def is_below(path: str) -> bool:
-    """Does this path belong to the FHIR base?"""
-    return path == BASE or path.startswith(f"{BASE}/")
+    """Does this path speak OperationOutcome?"""
+    return any(path == base or path.startswith(f"{base}/") for base in BASES)
 
 
 def fhir_json(body: Any, *, status: int = 200) -> Response:

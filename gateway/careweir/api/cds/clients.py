@@ -1,0 +1,218 @@
+"""``cds_clients.yaml``: which EHRs may call the CDS Hooks services, and as whom.
+
+An EHR signs a JWT of its own for every call (it is its own issuer). The role, the site and the
+purposes are what this file says, never what the token says; the person is ``context.userId``.
+
+Source: CDS Hooks 2.0.1, Trusting CDS Clients. Not settled there and chosen here: a token lives at
+most ``LIFETIME_MAX_S``; for feedback the service's URL counts as audience as well as its own.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from careweir.access import Actor
+from careweir.access.source import parse, read_source
+from careweir.api.auth import ALGORITHMS, LEEWAY_S, bearer
+from careweir.api.jwks import FetchedKeys, FixedKeys, Keys, keys_of_file
+from careweir.errors import AccessDenied, ConfigInvalid, NotAuthenticated, PolicyInvalid
+from careweir.fanout import Transport, VendorPool
+from careweir.source.place import Place
+from careweir_kit.strict_json import JsonRefused, decode
+
+FILE: Final = "cds_clients.yaml"
+LIFETIME_MAX_S: Final = 3600
+SEEN_MAX: Final = 100_000
+_STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class ClientFile(BaseModel):
+    """One EHR."""
+
+    model_config = _STRICT
+
+    issuer: str = Field(min_length=1, max_length=255)
+    jwks_file: _Name | None = None  # beside this file
+    jwks_url: str | None = None  # a ``jku`` header must equal it
+    role: _Name
+    purposes: tuple[_Name, ...] = ("TREAT",)
+    site: _Name | None = None
+    tenants: tuple[str, ...] | None = None  # without it: whatever tenant the token names
+    source: _Name | None = None  # of sources.yaml: fetched from when prefetch is missing
+
+    @model_validator(mode="after")
+    def _keys_once(self) -> ClientFile:
+        if (self.jwks_file is None) == (self.jwks_url is None):
+            raise ValueError("give either jwks_file or jwks_url")
+        if self.jwks_url is not None and Place.read(self.jwks_url) is None:
+            raise ValueError("jwks_url must be https (or http on 127.0.0.1)")
+        return self
+
+
+class ClientsFile(BaseModel):
+    """The whole file."""
+
+    model_config = _STRICT
+
+    version: Literal["1"]
+    clients: dict[_Name, ClientFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One configured EHR and where its keys are."""
+
+    name: str
+    file: ClientFile
+    keys: Keys
+
+
+class CdsClients:
+    """Verifies the JWT of an EHR; raises NotAuthenticated or AccessDenied."""
+
+    def __init__(
+        self,
+        clients: Mapping[str, Client],
+        *,
+        clock: Callable[[], datetime],
+        transports: Collection[Transport] = (),
+    ) -> None:
+        self._by_issuer = {client.file.issuer: client for client in clients.values()}
+        self._clock = clock
+        self._transports = transports
+        self._seen: dict[tuple[str, str], int] = {}
+
+    def knows(self, authorization: str | None) -> bool:
+        """Whether the token says that it is from a configured EHR; nothing is believed yet."""
+        return _issuer(bearer(authorization)) in self._by_issuer
+
+    async def verified(self, authorization: str | None, *, audiences: Collection[str]) -> Client:
+        """The EHR behind one call. ``audiences`` are the URLs that its token may be for."""
+        token = bearer(authorization)
+        client = self._by_issuer.get(_issuer(token) or "")
+        if client is None:
+            raise NotAuthenticated("the token's issuer is not known here")
+        header = _part(token, 0)
+        if header.get("typ") != "JWT" or not isinstance(header.get("kid"), str):
+            raise NotAuthenticated("the token's header needs typ JWT and a kid")
+        if header.get("jku", client.file.jwks_url) != client.file.jwks_url:
+            raise NotAuthenticated("the token's jku is not the one that is configured")
+        keys = await client.keys.current(header["kid"])
+        try:
+            decoded = jwt.decode(token, keys, algorithms=ALGORITHMS) if keys else None
+        except (JoseError, ValueError, KeyError, TypeError):
+            decoded = None
+        if decoded is None or decoded.header.get("crit"):
+            raise NotAuthenticated("the token's signature does not hold")
+        self._check(client, decoded.claims, audiences)
+        return client
+
+    def _check(self, client: Client, claims: Mapping[str, Any], audiences: Collection[str]) -> None:
+        audience = claims.get("aud")
+        named = audience if isinstance(audience, list) else [audience]
+        if not any(one in audiences for one in named if isinstance(one, str)):
+            raise NotAuthenticated("the token is for another address")
+        now = int(self._clock().timestamp())
+        issued, expires = _time(claims.get("iat")), _time(claims.get("exp"))
+        jti = claims.get("jti")
+        if not isinstance(jti, str) or not jti:
+            raise NotAuthenticated("the token needs a jti")
+        if expires <= now - LEEWAY_S or issued > now + LEEWAY_S:
+            raise NotAuthenticated("the token has expired or is not valid yet")
+        if expires - issued > LIFETIME_MAX_S:
+            raise NotAuthenticated("the token lives longer than is accepted here")
+        tenants = client.file.tenants
+        if tenants is not None and claims.get("tenant") not in tenants:
+            raise AccessDenied("the tenant is not allowed", because=("cds client tenant",))
+        self._once(client.file.issuer, jti, expires + LEEWAY_S, now)
+
+    def _once(self, issuer: str, jti: str, until: int, now: int) -> None:
+        """INVARIANT: a token is accepted once by this replica, for as long as it is valid."""
+        if len(self._seen) >= SEEN_MAX:
+            self._seen = {key: end for key, end in self._seen.items() if end > now}
+        if len(self._seen) >= SEEN_MAX or self._seen.get((issuer, jti), 0) > now:
+            raise NotAuthenticated("the token was used before")
+        self._seen[(issuer, jti)] = until
+
+    async def close(self) -> None:
+        """Close the connections to where keys are fetched."""
+        for transport in self._transports:
+            await transport.close()
+
+
+def actor_of(client: Client, user: str) -> Actor:
+    """Who asks: the person of the context, at the EHR, with the rights of the file."""
+    return Actor(
+        subject=user,
+        client=client.name,
+        role=client.file.role,
+        site=client.file.site,
+        purposes=frozenset(client.file.purposes),
+        scopes=frozenset({"capability/*.infer"}),
+    )
+
+
+def load_clients(
+    folder: Path,
+    *,
+    roles: Collection[str],
+    clock: Callable[[], datetime],
+) -> CdsClients:
+    """Read ``cds_clients.yaml`` of a folder; no file, no EHRs. Raises ConfigInvalid."""
+    path = folder / FILE
+    if not path.is_file():
+        return CdsClients({}, clock=clock)
+    try:
+        file = parse(read_source(FILE, path.read_bytes()), ClientsFile)
+    except PolicyInvalid as error:
+        raise ConfigInvalid(str(error)) from None
+    clients: dict[str, Client] = {}
+    transports: list[Transport] = []
+    for name, one in file.clients.items():
+        if one.role not in roles:
+            raise ConfigInvalid(f"{FILE}: {name}: no such role")
+        clients[name] = Client(name, one, _keys(folder, one, transports))
+    if len({one.issuer for one in file.clients.values()}) < len(clients):
+        raise ConfigInvalid(f"{FILE}: two clients have the same issuer")
+    return CdsClients(clients, clock=clock, transports=transports)
+
+
+def _keys(folder: Path, client: ClientFile, transports: list[Transport]) -> Keys:
+    if client.jwks_file is not None:
+        return FixedKeys(keys_of_file(folder / client.jwks_file, setting=FILE))
+    assert client.jwks_url is not None
+    pool = VendorPool(headers={})
+    transports.append(pool)
+    return FetchedKeys(pool, client.jwks_url)
+
+
+def _issuer(token: str) -> str | None:
+    issuer = _part(token, 1).get("iss")
+    return issuer if isinstance(issuer, str) else None
+
+
+def _part(token: str, index: int) -> Mapping[str, Any]:
+    """A part of a token before anything of it is believed; empty when it cannot be read."""
+    text = token.split(".")[index]
+    try:
+        value = decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, JsonRefused):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _time(value: Any) -> int:
+    """Seconds of the epoch."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise NotAuthenticated("the token needs iat and exp, in seconds")
+    return int(value)
