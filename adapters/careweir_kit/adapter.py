@@ -104,7 +104,11 @@ class VendorAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What kind of answer it is. ``note`` is our own words, safe to log and to show."""
+    """What kind of answer it is. ``note`` is our own words, safe to log and to show.
+
+    ``follow_up`` is where to ask again while it is pending; where a later answer does not say it,
+    the one before holds.
+    """
 
     answer_class: AnswerClass
     note: str = ""

@@ -148,6 +148,8 @@ def _check_http(tool: Tool, loaded: LoadedAdapter, place: str) -> None:
         raise ToolFileInvalid(f"{place}: endpoints: a site has none")
     if tool.auth.kind != "none" and not tool.auth.secret:
         raise ToolFileInvalid(f"{place}: auth.secret: the name of a secret is missing")
+    if tool.auth.kind == "oauth2" and not (tool.auth.client_id and tool.auth.token_url):
+        raise ToolFileInvalid(f"{place}: auth: oauth2 needs client_id and token_url")
 
 
 def load_tools(directory: Path, adapters: Mapping[str, LoadedAdapter]) -> dict[str, Tool]:

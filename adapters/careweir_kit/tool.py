@@ -46,13 +46,28 @@ class Need(BaseModel):
 
 
 class Auth(BaseModel):
-    """How the gateway shows who it is; ``secret`` names a secret, it is never in the file."""
+    """How the gateway shows who it is; ``secret`` names a secret, it is never in the file.
+
+    ``header`` shows ``prefix`` and the secret in ``header``; ``also`` are further headers and the
+    names of their secrets. ``oauth2`` is the client credentials grant: ``token_url`` is absolute,
+    or a path below the default endpoint, and the secret is that of ``client_id``.
+    """
 
     model_config = _STRICT
 
-    kind: Literal["none", "bearer", "header"] = "none"
+    kind: Literal["none", "bearer", "header", "oauth2"] = "none"
     secret: str | None = None
     header: str = "Authorization"
+    prefix: str = ""
+    also: dict[str, str] = Field(default_factory=dict)
+    client_id: str | None = None
+    token_url: str | None = None
+    scope: str | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The name of every secret."""
+        return tuple(name for name in (self.secret, *self.also.values()) if name)
 
 
 class Simulator(BaseModel):

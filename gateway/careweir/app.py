@@ -40,7 +40,7 @@ from careweir.conflicts import load_rules
 from careweir.console import Console, verify_apart
 from careweir.console import router as console
 from careweir.errors import ConfigInvalid, GatewayError
-from careweir.fanout import Guards, Transport, VendorPool
+from careweir.fanout import Guards, Transport, vendor_pool
 from careweir.ids import new_id
 from careweir.ledger import Ledger
 from careweir.log import log
@@ -287,29 +287,18 @@ def _transports(house: House, settings: Settings, given: Overrides) -> dict[str,
             local = url.startswith("http://127.0.0.1:")
             if not (url.startswith("https://") or local or settings.allow_http_endpoints):
                 raise ConfigInvalid(f"{name}.yaml: endpoints must be https")
-        pools[name] = VendorPool(
-            headers=_credentials(tool, settings, given.secrets),
-            connections_max=tool.limits.concurrent_max,
-        )
+        if tool.auth.kind == "oauth2" and (tool.auth.token_url or "").startswith("http://"):
+            raise ConfigInvalid(f"{name}.yaml: auth.token_url must be https")
+        pools[name] = vendor_pool(tool, _secrets(tool, settings, given.secrets))
     return pools
 
 
-def _credentials(
-    tool: Tool, settings: Settings, secrets: Mapping[str, str] | None
-) -> dict[str, str]:
-    auth = tool.auth
-    if auth.kind == "none" or auth.secret is None:
-        return {}
-    secret = _secret(auth.secret, settings, secrets)
-    if secret is None:
+def _secrets(tool: Tool, settings: Settings, given: Mapping[str, str] | None) -> dict[str, str]:
+    """The secrets that a tool file names."""
+    found = {name: _secret(name, settings, given) for name in tool.auth.secrets}
+    if None in found.values():
         raise ConfigInvalid(f"{tool.tool}.yaml: its secret is not in the secrets folder")
-    return credentials(tool, secret)
-
-
-def credentials(tool: Tool, secret: str) -> dict[str, str]:
-    """The headers by which a tool file wants its secret shown."""
-    auth = tool.auth
-    return {auth.header: f"Bearer {secret}" if auth.kind == "bearer" else secret}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _secret(name: str, settings: Settings, secrets: Mapping[str, str] | None) -> str | None:

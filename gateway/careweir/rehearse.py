@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 
-from careweir.fanout import Asked, Guards, Intent, Prepared, VendorPool, ask_all
+from careweir.fanout import Asked, Guards, Intent, Prepared, VendorPool, ask_all, vendor_pool
 from careweir.minimise import Manifest, Minimised
 from careweir_kit.adapter import Ask, VendorRequest
 from careweir_kit.conformance import Called
@@ -32,18 +32,22 @@ class _Unrecorded:
 
 
 class Rehearsal:
-    """A ``Call`` of the conformance kit; ``headers`` are the credentials that are shown."""
+    """A ``Call`` of the conformance kit.
 
-    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
-        self._headers = dict(headers or {})
-        self._pool: VendorPool | None = None
+    ``secrets`` by their names are shown to ``real`` only; simulators in the checks demand none.
+    """
+
+    def __init__(self, secrets: Mapping[str, str] | None = None, real: str | None = None) -> None:
+        self._secrets = dict(secrets or {})
+        self._real = real
+        self._pools: dict[str, VendorPool] = {}
 
     async def __call__(
         self, adapter: LoadedAdapter, tool: Tool, ask: Ask, *, url: str, deadline_ms: int
     ) -> Called:
         """Ask once, with the retries that the tool file allows; never raises VendorError."""
-        self._pool = self._pool or VendorPool(headers=self._headers)
-        prepared = Prepared(tool, adapter, _minimised(tool, ask), ask.subject, url, self._pool)
+        pool = self._pool(tool, url)
+        prepared = Prepared(tool, adapter, _minimised(tool, ask), ask.subject, url, pool)
         clock = asyncio.get_running_loop().time
         guards = Guards(clock=clock, rng=random.Random(1))  # noqa: S311 - retry jitter, not a secret
         asked = Asked(
@@ -63,9 +67,17 @@ class Rehearsal:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
+        for pool in self._pools.values():
+            await pool.close()
+        self._pools.clear()
+
+    def _pool(self, tool: Tool, url: str) -> VendorPool:
+        known = url == self._real and bool(self._secrets)
+        name = url if known else ""
+        if name not in self._pools:
+            pool = vendor_pool(tool, self._secrets, url=url) if known else VendorPool(headers={})
+            self._pools[name] = pool
+        return self._pools[name]
 
 
 def _minimised(tool: Tool, ask: Ask) -> Minimised:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from careweir_kit.adapter import Ask, VendorAnswer
@@ -20,13 +20,14 @@ from careweir_kit.conformance.model import (
     graded,
 )
 from careweir_kit.conformance.questions import can_be_asked, check_any_questions, check_questions
-from careweir_kit.conformance.recordings import Recording, recordings_of
+from careweir_kit.conformance.recordings import Recording, recordings_of, tool_of_recordings
 from careweir_kit.conformance.wire import (
     check_chaos,
     check_real,
     check_simulator,
     retry_after,
 )
+from careweir_kit.errors import ToolFileInvalid
 from careweir_kit.registry import LoadedAdapter
 from careweir_kit.tool import Tool
 
@@ -62,12 +63,14 @@ def check_adapter(
         checks.append(Check("the recordings can be read", False, type(error).__name__))
         recordings = []
     if chosen is not None and checks[-1].passed:
-        subject = Subject(loaded, chosen)
-        checks.append(check_golden(subject, recordings))
-        if adapter.manifest.transport == "in_process":
-            checks += _of_scores(subject, recordings)
-        else:
-            checks += _of_exchanges(subject, recordings, call, url, up_to)
+        checks.append(check_golden(Subject(loaded, chosen), recordings))
+        for subject, own in _by_tool(Subject(loaded, chosen), recordings):
+            found = (
+                _of_scores(subject, own)
+                if adapter.manifest.transport == "in_process"
+                else _of_exchanges(subject, own, call, url, up_to)
+            )
+            checks += found if subject.tool is chosen else _named(found, subject.tool.tool)
         checks += graded("gold", check_page(adapter))
     looked_at = TIERS[: TIERS.index(up_to) + 1]
     checks = [check for check in checks if check.tier in looked_at]
@@ -75,8 +78,28 @@ def check_adapter(
     return Report(adapter.name, claimed, _exempted(checks, adapter.manifest.exemptions), url)
 
 
+def _by_tool(
+    subject: Subject, recordings: list[Recording]
+) -> Iterator[tuple[Subject, list[Recording]]]:
+    """The recordings of the example tool, then those of each further tool of the folder."""
+    yield subject, [recording for recording in recordings if recording.tool is None]
+    for name in sorted({recording.tool for recording in recordings if recording.tool}):
+        try:
+            tool = tool_of_recordings(subject.adapter, name)
+        except (ToolFileInvalid, OSError):
+            continue  # its recordings have no golden outcome, which is a failed check
+        yield replace(subject, tool=tool), [r for r in recordings if r.tool == name]
+
+
+def _named(checks: list[Check], tool: str) -> list[Check]:
+    return [replace(check, name=f"{check.name} [{tool}]") for check in checks]
+
+
 def _exempted(checks: list[Check], reasons: Mapping[str, str]) -> tuple[Check, ...]:
-    return tuple(replace(check, exempt=reasons.get(check.name, "")) for check in checks)
+    """A reason holds for a check whichever tool file of the folder it was made with."""
+    return tuple(
+        replace(check, exempt=reasons.get(check.name.partition(" [")[0], "")) for check in checks
+    )
 
 
 def _of_scores(subject: Subject, recordings: list[Recording]) -> list[Check]:

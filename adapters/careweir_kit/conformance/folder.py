@@ -10,7 +10,12 @@ from typing import Any, Final
 from careweir_fhir.bundle import FhirInvalid, ResultContext, ToolOutcome, result_bundle
 from careweir_fhir.model import Finding
 from careweir_kit.conformance.model import Check, Subject
-from careweir_kit.conformance.recordings import Recording, outcome_of, texts
+from careweir_kit.conformance.recordings import (
+    Recording,
+    outcome_of,
+    texts,
+    tool_of_recordings,
+)
 from careweir_kit.errors import ToolFileInvalid
 from careweir_kit.registry import LoadedAdapter
 
@@ -55,7 +60,10 @@ def check_golden(subject: Subject, recordings: Sequence[Recording]) -> Check:
     wrong = []
     for recording in recordings:
         try:
-            seen = outcome_of(subject.adapter, subject.tool, recording)
+            tool = subject.tool
+            if recording.tool is not None:
+                tool = tool_of_recordings(subject.adapter, recording.tool)
+            seen = outcome_of(subject.adapter, tool, recording)
         except Exception as error:
             wrong.append(f"{recording.name} raised {type(error).__name__}")
             continue

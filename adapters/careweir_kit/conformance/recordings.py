@@ -6,6 +6,8 @@
     {"ask": {"subject", "payload", "as_of"}}      a question
     both                                          an answer that is read with its question
 
+A further ``"tool": "NAME"`` takes ``tools/NAME.yaml`` of the folder instead of the example tool.
+
 ``golden/NAME.json`` holds what comes out: what ``replay`` gives for an answer; ``request`` for a
 question, or ``missing`` where it cannot be asked; the findings for one computed in process.
 """
@@ -21,7 +23,7 @@ from typing import Any, Final
 
 from careweir_kit.adapter import Ask, VendorAnswer, VendorRequest
 from careweir_kit.errors import InputsMissing
-from careweir_kit.registry import LoadedAdapter, replay
+from careweir_kit.registry import LoadedAdapter, replay, tool_of
 from careweir_kit.tool import Tool
 
 JSON: Final[Mapping[str, str]] = {"content-type": "application/json"}
@@ -35,6 +37,7 @@ class Recording:
     name: str
     answer: VendorAnswer | None
     ask: Ask | None
+    tool: str | None = None  # a file of ``tools/``, without its suffix
 
 
 def recordings_of(adapter: LoadedAdapter) -> list[Recording]:
@@ -60,7 +63,15 @@ def _recording(name: str, value: Mapping[str, Any], default: Mapping[str, str]) 
         ask = Ask(asked["subject"], REQUEST_ID, asked["payload"], asked["as_of"], 1000)
     if answer is None and ask is None:
         raise ValueError(f"cassettes/{name}.json holds neither an answer nor a question")
-    return Recording(name, answer, ask)
+    return Recording(name, answer, ask, value.get("tool"))
+
+
+def tool_of_recordings(adapter: LoadedAdapter, name: str) -> Tool:
+    """A tool file of the adapter's own ``tools/``. Raises ToolFileInvalid or OSError."""
+    file = adapter.folder.joinpath("tools", f"{name}.yaml")
+    tool = tool_of(file.read_text(encoding="utf-8"), f"{adapter.name}/tools/{name}.yaml")
+    adapter.http.check_tool(tool)
+    return tool
 
 
 def texts(adapter: LoadedAdapter, part: str) -> Iterator[tuple[str, str]]:
@@ -129,7 +140,8 @@ def accept(adapter: LoadedAdapter, tool: Tool) -> list[str]:
     folder.mkdir(exist_ok=True)
     changed = []
     for recording in recordings_of(adapter):
-        outcome = outcome_of(adapter, tool, recording)
+        own = tool_of_recordings(adapter, recording.tool) if recording.tool else tool
+        outcome = outcome_of(adapter, own, recording)
         file = folder / f"{recording.name}.json"
         if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != outcome:
             text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"

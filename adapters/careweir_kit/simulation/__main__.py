@@ -57,6 +57,7 @@ def _server(tool: Mapping[str, Any], seed: int, bearer: str | None) -> Simulator
             seed=seed,
             bytes_cap=int(tool.get("answer_bytes_max", _BYTES_CAP)),
             bearer=bearer,
+            auth=tool.get("auth") or {},
         ),
         latency_ms=int(simulator.get("latency_ms", 20)),
     )

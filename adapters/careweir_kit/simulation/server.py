@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hmac
 import json
 import socket
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 from careweir_kit.simulation.faults import (
     DRIP_S,
@@ -35,7 +38,8 @@ class Vendor:
     answer: Callable[[SimRequest], SimResponse]
     seed: int
     bytes_cap: int
-    bearer: str | None
+    bearer: str | None  # the secret that callers must show; None: nothing is demanded
+    auth: Mapping[str, Any] = field(default_factory=dict)  # how: ``auth`` of the tool file
 
 
 class SimulatorServer:
@@ -80,6 +84,9 @@ class SimulatorServer:
         self, request: SimRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
         """Answer one call; False when the connection is over."""
+        if (token := self._token(request)) is not None:
+            await _write(writer, token)
+            return True
         fault = self.state.take(request)
         if fault == "hang":
             await reader.read()  # ends when the client gives up
@@ -107,10 +114,37 @@ class SimulatorServer:
         return spoiled(fault, healthy, request, self.state)
 
     def _authorised(self, request: SimRequest) -> bool:
-        if self._vendor.bearer is None:
+        secret, auth = self._vendor.bearer, self._vendor.auth
+        if secret is None:
             return True
-        shown = request.headers.get("authorization", "")
-        return hmac.compare_digest(shown.encode(), f"Bearer {self._vendor.bearer}".encode())
+        shown = request.headers.get(str(auth.get("header", "Authorization")).lower(), "")
+        match auth.get("kind"):
+            case "header":
+                wanted = f"{auth.get('prefix', '')}{secret}"
+            case "oauth2":
+                wanted = f"Bearer {_issued(secret)}"
+            case _:
+                wanted = f"Bearer {secret}"
+        return hmac.compare_digest(shown.encode(), wanted.encode())
+
+    def _token(self, request: SimRequest) -> SimResponse | None:
+        """The token endpoint of a vendor with OAuth 2.0; None for any other path."""
+        secret, auth = self._vendor.bearer, self._vendor.auth
+        path = urlsplit(str(auth.get("token_url", ""))).path
+        if secret is None or auth.get("kind") != "oauth2" or request.path != f"/{path.strip('/')}":
+            return None
+        pair = f"{quote(str(auth['client_id']), safe='')}:{quote(secret, safe='')}".encode()
+        wanted = f"Basic {base64.b64encode(pair).decode()}"
+        granted = "grant_type=client_credentials" in request.body.decode("latin-1").split("&")
+        if not granted or request.headers.get("authorization") != wanted:
+            return json_response(401, {"error": "invalid_client"})
+        token = {"access_token": _issued(secret), "token_type": "Bearer", "expires_in": 300}
+        return json_response(200, token)
+
+
+def _issued(secret: str) -> str:
+    """The token that stands for a secret."""
+    return hmac.digest(secret.encode(), b"token", "sha256").hex()
 
 
 async def _read_request(

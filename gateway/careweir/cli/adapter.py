@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from careweir.app import credentials, load_house
+from careweir.app import load_house
 from careweir.cli.out import Refused, emit, read_input, say
 from careweir.cli.serve import Config
 from careweir.log import configure
@@ -54,7 +54,7 @@ def check(
     name: Annotated[str, typer.Argument(help="An adapter's folder name, or a tool.")],
     url: Annotated[str | None, typer.Option(help="Base URL of a real server to ask too.")] = None,
     tool_file: Annotated[Path | None, typer.Option(help="Another tool file.")] = None,
-    secret_file: Annotated[Path | None, typer.Option(help="The tool's secret, for --url.")] = None,
+    secrets_dir: Annotated[Path | None, typer.Option(help="Secrets by name, for --url.")] = None,
     accept: Annotated[bool, typer.Option(help="Write golden files from what comes out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
     config: Config = None,
@@ -70,8 +70,9 @@ def check(
     if accept:
         for changed in _accepted(adapter, tool):
             say(f"golden/{changed}.json written: read it before you keep it")
-    secret = read_input(str(secret_file)).decode().strip() if secret_file else None
-    call = Rehearsal(credentials(tool, secret) if secret else None)
+    secrets = {name: read_input(str(secrets_dir / name)).decode().strip()
+               for name in tool.auth.secrets} if secrets_dir else None  # fmt: skip
+    call = Rehearsal(secrets, real=url)
     report = check_adapter(adapter, tool=tool, call=call, url=url)
     if as_json:
         emit(report.as_json())

@@ -54,9 +54,7 @@ async def running(settings: Settings, *, host: str, port: int) -> AsyncIterator[
     house = load_house(settings.config)
     simulated = [tool for tool in house.tools.values() if tool.simulator is not None]
     folder = policies_dir(settings.config) / "tools"
-    bearers = {
-        tool.auth.secret: secrets.token_urlsafe(16) for tool in simulated if tool.auth.secret
-    }
+    bearers = {name: secrets.token_urlsafe(16) for tool in simulated for name in tool.auth.secrets}
     async with simulators(
         [folder / f"{tool.tool}.yaml" for tool in simulated], seed=SEED, bearers=bearers
     ) as vendors:

@@ -2,12 +2,14 @@
 
 from careweir.fanout.ask_all import Asked, ask_all
 from careweir.fanout.attempt import AttemptLedger, Intent, Prepared
+from careweir.fanout.credentials import ClientCredentials, vendor_pool
 from careweir.fanout.guard import Guard, Guards
 from careweir.fanout.transport import Transport, VendorPool
 
 __all__ = [
     "Asked",
     "AttemptLedger",
+    "ClientCredentials",
     "Guard",
     "Guards",
     "Intent",
@@ -15,4 +17,5 @@ __all__ = [
     "Transport",
     "VendorPool",
     "ask_all",
+    "vendor_pool",
 ]

@@ -158,13 +158,13 @@ async def _exchange(prepared: Prepared, request: VendorRequest) -> VendorAnswer:
     assert prepared.transport is not None
     tool, bytes_max = prepared.tool, prepared.tool.answer_bytes_max
     answer = await prepared.transport.send(prepared.endpoint, request, bytes_max=bytes_max)
+    again: VendorRequest | None = None
     while (verdict := _classify(prepared, answer)).answer_class == "pending":
-        if verdict.follow_up is None:
+        again = verdict.follow_up or again  # a later answer need not say once more where to ask
+        if again is None:
             raise VendorUnavailable("accepted, with no way to ask for the answer")
         await asyncio.sleep(verdict.retry_after_s or POLL_S)
-        answer = await prepared.transport.send(
-            prepared.endpoint, verdict.follow_up, bytes_max=bytes_max
-        )
+        answer = await prepared.transport.send(prepared.endpoint, again, bytes_max=bytes_max)
     _raise_unless_usable(tool, answer, verdict)
     return answer
 

@@ -46,6 +46,20 @@ class Transport(Protocol):
         """Close the connections."""
 
 
+class Credentials(Protocol):
+    """Headers that have to be fetched and change: see ``credentials.py``."""
+
+    async def headers(self) -> Mapping[str, str]:
+        """Raises VendorUnavailable or VendorRefused."""
+        ...
+
+    def refused(self) -> None:
+        """The vendor did not accept what was shown: do not show it again."""
+
+    async def close(self) -> None:
+        """Close what was opened to fetch them."""
+
+
 class VendorPool:
     """One HTTP client for one vendor's tool, for the life of the process."""
 
@@ -55,7 +69,9 @@ class VendorPool:
         headers: Mapping[str, str],
         connections_max: int = 100,
         transport: httpx.AsyncBaseTransport | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
+        self._credentials = credentials
         self._client = httpx.AsyncClient(
             transport=transport
             or AiohttpTransport(trust_env=False, client=partial(_session, connections_max)),
@@ -71,10 +87,15 @@ class VendorPool:
     async def send(self, url: str, request: VendorRequest, *, bytes_max: int) -> VendorAnswer:
         """See Transport. The deadline is the caller's: cancel this to end the call."""
         target = f"{url.rstrip('/')}/{request.path.lstrip('/')}"
+        headers = dict(request.headers)
+        if self._credentials is not None:
+            headers |= await self._credentials.headers()
         try:
             async with self._client.stream(
-                request.method, target, content=request.body, headers=dict(request.headers)
+                request.method, target, content=request.body, headers=headers
             ) as response:
+                if response.status_code == 401 and self._credentials is not None:
+                    self._credentials.refused()
                 return await _read(response, bytes_max)
         except httpx.HTTPError as error:
             raise _unavailable(error) from None
@@ -84,6 +105,8 @@ class VendorPool:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+        if self._credentials is not None:
+            await self._credentials.close()
 
 
 async def _read(response: httpx.Response, bytes_max: int) -> VendorAnswer:

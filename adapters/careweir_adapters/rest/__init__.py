@@ -1,0 +1,1 @@
+"""Any JSON API over HTTP, described by a tool file alone."""
