@@ -41,6 +41,7 @@ from careweir.console import Console, verify_apart
 from careweir.console import router as console
 from careweir.errors import ConfigInvalid, GatewayError
 from careweir.fanout import Guards, Transport, vendor_pool
+from careweir.holds import keep_looking, look
 from careweir.ids import new_id
 from careweir.ledger import Ledger
 from careweir.log import log
@@ -74,6 +75,7 @@ class Overrides:
     token_rules: TokenRules | None = None
     clock: Clock = utc_now
     seed: int | None = None
+    hold_s: float | None = None  # ends a hold by itself; None: a person does
 
 
 def load_house(config: Path | None, *, endpoints: Mapping[str, str] | None = None) -> House:
@@ -123,6 +125,9 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         app.state.services = _services(
             settings, given, house, trail, state, keys, transports, sources, rules
         )
+        guards = app.state.services.gateway.guards
+        await look(trail, guards)
+        looking = None if given.hold_s else asyncio.create_task(keep_looking(trail, guards))
         app.state.console = _console(settings, keys, trail, given.clock)
         names = Names(actor_system=rules.issuer) if rules else Names()
         app.state.fhir = FhirBase(settings.public_url, keys.patient_key, given.clock, names)
@@ -139,6 +144,8 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         try:
             yield
         finally:
+            if looking is not None:
+                looking.cancel()
             for transport in transports.values():
                 await transport.close()
             for source in sources.values():
@@ -264,6 +271,7 @@ def _services(
         guards=Guards(
             clock=asyncio.get_running_loop().time,
             rng=random.Random(given.seed),  # noqa: S311 - jitter, not a secret
+            hold_s=given.hold_s,
         ),
         in_flight_max=settings.in_flight_max,
     )

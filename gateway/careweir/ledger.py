@@ -83,6 +83,14 @@ class Ledger:
         outcome = "refused" if alarm else "reloaded"
         return await self._trail.append(Entry(type="policy", body=body, outcome=outcome))
 
+    async def released(self, actor: Actor, tool: str, disclosure: str, reason: str) -> Receipt:
+        """A person lets a held tool go; durable before it is asked again."""
+        body = {"role": actor.role, "token": actor.jti, "reason": reason}
+        return await self._trail.append(
+            Entry(type="hold", body=body, actor=actor.subject, client=actor.client, tool=tool,
+                  disclosure=disclosure, outcome="released")
+        )  # fmt: skip
+
     async def read(
         self, actor: Actor, *, what: str, found: int, patient_key: str | None = None
     ) -> Receipt:
@@ -195,6 +203,13 @@ class InferenceLedger:
             self._who.entry(
                 "outcome", body, tool=intent.tool, disclosure=intent.disclosure, outcome=outcome
             )
+        )
+
+    def held(self, tool: str, disclosure: str) -> None:
+        """A tool is asked no more until a person lets it go; durable before the answer."""
+        body = {"because": "wrong_patient"}
+        self._submit(
+            self._who.entry("hold", body, tool=tool, disclosure=disclosure, outcome="held")
         )
 
     def computed(self, prepared: Prepared, *, outcome: str) -> None:

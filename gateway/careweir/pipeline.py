@@ -60,7 +60,7 @@ class Gateway:
         self._pseudonym_key = pseudonym_key
         self._clock = clock
         self._new_id = new_id
-        self._guards = guards
+        self.guards = guards
         self._in_flight_max = in_flight_max
         self._in_flight = 0
         self._last_status: dict[str, str] = {}
@@ -84,7 +84,7 @@ class Gateway:
                 await ledger.refused(refusal.code, rules, revision=revision)
                 raise
             ledger.decided(case.decision, live, withheld)
-            asked = Asked(ledger, rfc3339(case.as_of), deadline, self._guards)
+            asked = Asked(ledger, rfc3339(case.as_of), deadline, self.guards)
             replies = await ask_all(live, asked, strategy=question.strategy)
             replies += await self._stood_in(case, asked, replies)
             replies += withheld_replies(withheld)
@@ -131,10 +131,16 @@ class Gateway:
     def tool_row(self, name: str) -> dict[str, Any]:
         """The row of ``GET /v1/tools``; ``healthy`` is null until the tool was asked once.
 
-        ``breaker`` is null for a score computed in this process.
+        ``breaker`` is null for a score computed in this process; ``held`` names the disclosure
+        for which a person must look before the tool is asked again.
         """
         tool = self.house.tools[name]
         last = self._last_status.get(name)
+        healthy = None if last is None else last in ("answered", "partial", "refused")
+        hold = self.guards.held(name)
+        breaker = self.guards.of(tool).state if name in self._transports else None
+        if hold is not None:
+            breaker = "open"
         return {
             "tool": tool.tool,
             "vendor": tool.vendor,
@@ -144,8 +150,9 @@ class Gateway:
             "capabilities": list(tool.capabilities),
             "mode": tool.mode,
             "lifecycle": tool.lifecycle,
-            "breaker": self._guards.of(tool).state if name in self._transports else None,
-            "healthy": None if last is None else last in ("answered", "partial", "refused"),
+            "breaker": breaker,
+            "healthy": False if breaker == "open" else healthy,
+            "held": None if hold is None else {"disclosure": hold.disclosure},
         }
 
     async def _case(

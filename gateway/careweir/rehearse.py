@@ -27,6 +27,9 @@ class _Unrecorded:
     def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:
         """Keep nothing."""
 
+    def held(self, tool: str, disclosure: str) -> None:
+        """Keep nothing."""
+
     def computed(self, prepared: Prepared, *, outcome: str) -> None:
         """Keep nothing."""
 

@@ -68,9 +68,14 @@ class Served:
         ).raise_for_status()
 
     def heal(self) -> None:
-        """Make every simulator behave."""
+        """Make every simulator behave, and let go of tools that are held."""
         for tool in self.simulators:
             self.fault(tool, "off", latency_ms=0)
+        operator = {"Authorization": f"Bearer {self.tokens['operator']}"}
+        for row in self.get("/v1/tools").json()["tools"]:
+            if row["held"]:
+                path = f"/v1/tools/{row['tool']}/release"
+                self.client.post(path, json={"reason": "drill"}, headers=operator)
 
     def calls(self) -> dict[str, int]:
         """How often each simulator was called."""

@@ -32,6 +32,9 @@ class Book:
     def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:
         self.events.append(f"{outcome} {intent.attempt}")
 
+    def held(self, tool: str, disclosure: str) -> None:
+        self.events.append(f"held {disclosure}")
+
     def computed(self, prepared: Prepared, *, outcome: str) -> None:
         self.events.append(f"computed {outcome}")
 

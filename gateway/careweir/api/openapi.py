@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from careweir.holds import REASONS
+
 _PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
 
 
@@ -32,6 +34,18 @@ PREVIEW: dict[str, Any] = {
         **_AUTH,
         "413": _refused("The body is above the limit."),
         "422": _refused("The question or its chart cannot be used."),
+    },
+}
+RELEASE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Release"}}},
+    },
+    "responses": {
+        "200": {"description": "The tool, let go."},
+        **_AUTH,
+        "404": _refused("No such tool, or not held."),
+        "422": _refused("No reason, or one that is not on the list."),
     },
 }
 INFERENCE: dict[str, Any] = {
@@ -132,6 +146,12 @@ SCHEMAS: dict[str, Any] = {
             "code": {"type": "string"}, "detail": {"type": "string"}, "path": {"type": "string"},
             "because": {"type": "array", "items": {"type": "string"}},
         },
+    },
+    "Release": {
+        "type": "object",
+        "required": ["reason"],
+        "additionalProperties": False,
+        "properties": {"reason": {"enum": list(REASONS)}},
     },
     "Question": {
         "type": "object",

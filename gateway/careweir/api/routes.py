@@ -15,6 +15,7 @@ from careweir.api.idempotency import AnsweredOnce, checked_key
 from careweir.audit import AuditTrail, Query, Stored
 from careweir.capabilities import described
 from careweir.errors import NotFound
+from careweir.holds import read_reason, release
 from careweir.ledger import Ledger
 from careweir.pipeline import Gateway
 from careweir.preview import previewed
@@ -123,6 +124,18 @@ async def tool(request: Request, name: str) -> Response:
     gateway = _services(request).gateway
     if name not in gateway.house.tools:
         raise NotFound("no such tool")
+    return _json(gateway.tool_row(name))
+
+
+@router.post("/v1/tools/{name}/release", openapi_extra=openapi.RELEASE)
+async def release_tool(request: Request, name: str) -> Response:
+    """Let a held tool be asked again; on the record, with a coded reason."""
+    services, actor = _services(request), _actor(request)
+    gateway = services.gateway
+    if name not in gateway.house.tools:
+        raise NotFound("no such tool")
+    reason = read_reason(await request.body())
+    await release(gateway.guards, services.ledger, actor, name, reason)
     return _json(gateway.tool_row(name))
 
 

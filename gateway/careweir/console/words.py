@@ -18,6 +18,7 @@ OUTCOMES = {
     "overloaded": "was not asked: too busy", "withheld": "withheld by policy",
     "withheld_by_policy": "was kept out by policy", "not_in_rollout": "is not in use here",
     "unknown": "may have received it; what became of it is not known",
+    "held": "is held for a person", "released": "was let go by a person",
     "not_sent": "received nothing: it was never sent",
     "error": "failed in an unforeseen way",
     "inputs_missing": "was not asked: the chart lacks what it needs",
@@ -29,7 +30,8 @@ TYPES = {
     "decision": "Question allowed", "refusal": "Question refused", "intent": "Data sent to a tool",
     "fetched": "Chart pulled", "outcome": "A tool's outcome", "withheld": "Tool kept out",
     "computed": "Computed here", "answer": "Answer given", "read": "Record read",
-    "policy": "Policy read again", "open": "Gateway started", "close": "Gateway ended",
+    "policy": "Policy read again", "hold": "Tool held for a person",
+    "open": "Gateway started", "close": "Gateway ended",
     "recovered": "Database came back", "spooled": "Entries recovered",
 }  # fmt: skip
 # Source: HL7 Terminology, v3-ActReason (PurposeOfUse).
@@ -206,6 +208,13 @@ def _policy(entry: Entry, _names: Names) -> str:
     return f"A new policy was refused, the old one stays: {alarm}" if alarm else "Policy read again"
 
 
+def _hold(entry: Entry, names: Names) -> str:
+    if entry.outcome == "held":
+        return f"{entry.tool} is held for a person: it answered about another patient"
+    who = names.role(text(entry.body, "role"))
+    return f"{who} let {entry.tool} go: {text(entry.body, 'reason').replace('_', ' ')}"
+
+
 def _recovered(entry: Entry, _names: Names) -> str:
     refused, replayed = number(entry.body, "refused"), number(entry.body, "replayed")
     return f"The database came back: {refused:,} attempts refused, {replayed:,} entries replayed"
@@ -218,6 +227,6 @@ def _spooled(entry: Entry, _names: Names) -> str:
 _SENTENCES: dict[str, Callable[[Entry, Names], str]] = {
     "decision": _decision, "refusal": _refusal, "intent": _intent, "outcome": _outcome,
     "withheld": _withheld, "computed": _computed, "answer": _answer, "read": _read,
-    "fetched": _fetched, "policy": _policy, "open": _open, "close": _close, "recovered": _recovered,
-    "spooled": _spooled,
+    "fetched": _fetched, "policy": _policy, "hold": _hold, "open": _open, "close": _close,
+    "recovered": _recovered, "spooled": _spooled,
 }  # fmt: skip

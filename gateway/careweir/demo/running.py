@@ -22,6 +22,7 @@ from careweir.settings import Settings
 from careweir_kit.simulation.launcher import SimulatorHandle, simulators
 
 SEED = 20260302
+HOLD_S = 3.0  # a real gateway holds until a person lets go
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ async def running(settings: Settings, *, host: str, port: int) -> AsyncIterator[
             secrets=bearers,
             token_rules=issuer.rules(),
             seed=SEED,
+            hold_s=HOLD_S,
         )
         async with _listening(settings, overrides, host, port) as base_url:
             yield Running(

@@ -117,6 +117,8 @@ async def ask_one(prepared: Prepared, asked: Asked, state: Progress) -> Reply:
                       without=error.names)  # fmt: skip
     except VendorError as error:
         status = _status(prepared, error)
+        if isinstance(error, WrongPatient) and state.disclosure is not None:
+            _hold(prepared, asked, state.disclosure)
         log.info("tool gave no answer", tool=tool.tool, status=status, attempts=state.attempts)
         retry_after_s = error.retry_after_s if isinstance(error, _SAYS_WHEN) else None
         return _reply(prepared, state, loop.time() - started, status, str(error) or error.code,
@@ -129,9 +131,19 @@ async def ask_one(prepared: Prepared, asked: Asked, state: Progress) -> Reply:
     return _answered(prepared, state, loop.time() - started, got)
 
 
+def _hold(prepared: Prepared, asked: Asked, disclosure: str) -> None:
+    """INVARIANT: a tool that answered about another patient is not asked again without a person."""
+    tool = prepared.tool.tool
+    asked.guards.hold(tool, disclosure)
+    asked.ledger.held(tool, disclosure)
+    log.error("tool held", tool=tool, disclosure=disclosure)
+
+
 async def _guarded(prepared: Prepared, asked: Asked, deadline: float, state: Progress) -> Attempted:
     if prepared.transport is None:
         return compute(prepared, asked.ledger, as_of=asked.as_of)
+    if asked.guards.held(prepared.tool.tool) is not None:
+        raise CircuitOpen("held for a person: it answered about another patient")
     guard = asked.guards.of(prepared.tool)
 
     async def once(here: Prepared) -> Attempted:

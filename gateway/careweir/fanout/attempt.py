@@ -69,6 +69,9 @@ class AttemptLedger(Protocol):
     def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:
         """Record what became of the attempt; durable before the answer is given."""
 
+    def held(self, tool: str, disclosure: str) -> None:
+        """Record that a tool is held for a person, and for which disclosure."""
+
     def computed(self, prepared: Prepared, *, outcome: str) -> None:
         """Record a score that was computed in this process, without any disclosure."""
 

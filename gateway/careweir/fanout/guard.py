@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from careweir.fanout.breaker import Breaker, BreakerRules, BreakerState
 from careweir.fanout.budget import RetryBudget
@@ -90,11 +91,31 @@ class Guard:
         await self.sleep(wait)
 
 
-class Guards:
-    """The guards of all tools, each made when it is first needed."""
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A tool that is not asked until a person says so; ``disclosure`` is what it was held for."""
 
-    def __init__(self, *, clock: Clock, rng: random.Random, sleep: Sleep = asyncio.sleep) -> None:
+    disclosure: str
+    since_s: float
+
+
+class Guards:
+    """The guards of all tools, each made when it is first needed, and which tools are held.
+
+    ``hold_s`` ends a hold by itself: None everywhere but in the demonstration.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        sleep: Sleep = asyncio.sleep,
+        hold_s: float | None = None,
+    ) -> None:
         self.clock = clock
+        self._hold_s = hold_s
+        self._holds: dict[str, Hold] = {}
         self._sleep = sleep
         self._rng = rng
         self._guards: dict[str, Guard] = {}
@@ -106,3 +127,23 @@ class Guards:
             found = Guard(tool, clock=self.clock, sleep=self._sleep, rng=self._rng)
             self._guards[tool.tool] = found
         return found
+
+    def hold(self, tool: str, disclosure: str) -> None:
+        """Ask this tool no more, at once; the first reason stands."""
+        self._holds.setdefault(tool, Hold(disclosure, self.clock()))
+
+    def let_go(self, tool: str) -> None:
+        """Ask this tool again."""
+        self._holds.pop(tool, None)
+
+    def held(self, tool: str) -> Hold | None:
+        """Why this tool is not asked, or None."""
+        hold = self._holds.get(tool)
+        if hold is None or self._hold_s is None or self.clock() < hold.since_s + self._hold_s:
+            return hold
+        del self._holds[tool]
+        return None
+
+    def holds(self) -> dict[str, Hold]:
+        """Every hold by tool."""
+        return {tool: hold for tool in list(self._holds) if (hold := self.held(tool))}
