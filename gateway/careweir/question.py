@@ -218,14 +218,14 @@ def _decode(body: bytes) -> _Body:
         raise QuestionInvalid("the body is not valid JSON") from None
     try:
         decode(
-            _without(body, bytes(parsed.inputs))
+            cut_out(body, bytes(parsed.inputs))
         )  # msgspec takes the last of two equal keys; this refuses them
     except JsonRefused as error:
         raise QuestionInvalid(str(error)) from None
     return parsed
 
 
-def _without(body: bytes, inner: bytes) -> bytes:
+def cut_out(body: bytes, inner: bytes) -> bytes:
     """The body with the chart cut out (``bytes.replace`` would prepare a search for megabytes)."""
     at = body.find(inner[:64])
     while at >= 0 and not body.startswith(inner, at):

@@ -128,6 +128,22 @@ FHIR_SEARCH: dict[str, Any] = {
         **_FHIR_AUTH,
     }
 }
+FHIR_INFER: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/fhir+json": {"schema": {"type": "object"}}},
+    },
+    "responses": {
+        "200": {"description": "A Bundle of type collection.", **_FHIR},
+        **_FHIR_AUTH,
+        "413": _fhir_refused("The body is above the limit."),
+        "415": _fhir_refused("The body is not FHIR JSON."),
+        "422": _fhir_refused("The question or its chart cannot be used."),
+        "502": _fhir_refused("No tool gave an answer."),
+        "503": _fhir_refused("Not recorded, or no tool for now."),
+        "504": _fhir_refused("Every tool timed out."),
+    },
+}
 FHIR_READ: dict[str, Any] = {
     "responses": {
         "200": {"description": "The resource.", **_FHIR},

@@ -63,6 +63,7 @@ def capability_statement(served: Sequence[Served], base: str) -> Json:
                     "description": "Bearer tokens with SMART scopes, a role and, for some, a site.",
                 },
                 "resource": [_resource(one) for one in served],
+                "operation": [{"name": "infer", "definition": f"{base}/OperationDefinition/infer"}],
             }
         ],
     }
