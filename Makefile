@@ -44,6 +44,9 @@ docs: .venv/dev  ## docs are held to the code
 bench: .venv/runtime  ## ratios against baselines of the same run
 	$(BIN)/careweir bench
 
+mutants: .venv/dev  ## seeded faults in access and minimise: how many a test notices (slow)
+	PYTHONPATH=tests:gateway:adapters:fhir $(BIN)/python -m mutation.run
+
 wheel: .venv/dev  ## build the wheel and prove the packaging
 	$(BIN)/python -m pytest tests/packaging
 

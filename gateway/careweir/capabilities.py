@@ -25,6 +25,7 @@ class Capability(BaseModel):
     findings: tuple[FindingKind, ...]
     hook: str | None = None
     administrative: bool = False  # no identifier and nothing clinical may leave for it
+    scope: tuple[str, ...] = ()  # the data classes that the question is about: see access/lint.py
 
 
 def load_capabilities(file: Path) -> dict[str, Capability]:

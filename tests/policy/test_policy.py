@@ -163,7 +163,7 @@ def test_a_grant_for_one_site_holds_at_that_site_only(changed: Ruin) -> None:
 def test_grants_of_one_role_add_up_and_their_order_does_not_matter(changed: Ruin) -> None:
     extra = (
         "grants:\n  - {role: radiologist, purpose: TREAT, capability: chest-xray-findings, "
-        "classes: [encounters], sensitivity: [PSY]}\n"
+        "classes: [stays], sensitivity: [PSY]}\n"
     )
     wide = PolicySet.load(changed("roles.yaml", "grants:\n", extra))
 
@@ -171,7 +171,7 @@ def test_grants_of_one_role_add_up_and_their_order_does_not_matter(changed: Ruin
         role="radiologist", purpose="TREAT", capability="chest-xray-findings", site=None
     )
 
-    assert "encounters" in {data_class.name for data_class, _ in decision.rights.classes}
+    assert "stays" in {data_class.name for data_class, _ in decision.rights.classes}
     assert "report-text" in {data_class.name for data_class, _ in decision.rights.classes}
     assert decision.rights.sensitivity == {"PSY"}
     assert len(decision.because) == 2

@@ -16,6 +16,7 @@ from careweir.access.explain import explain
 from careweir.access.lint import lint
 from careweir.access.schema import FILES
 from careweir.errors import PolicyInvalid
+from careweir_kit.registry import discover_adapters, load_tools
 from minimise.charts import CHEST, SEPSIS, tool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,10 +183,45 @@ def test_lint_finds_rights_that_no_tool_needs_and_needs_that_no_right_opens() ->
 
     found = rules(lint(SHIPPED, [greedy, CHEST]))
 
-    assert ("wider-than-needed", "no tool needs laboratory") in found
     assert ("unsatisfiable-need", "no role may send Patient.name") in found
     assert ("unknown-path", "Patient.nickname is never sent") in found
-    assert ("wider-than-needed", "no tool needs sex") not in found
+    assert all(rule != "wider-than-needed" for rule, _ in found)
+
+
+def test_lint_tells_what_is_meant_so_from_what_is_not(copy: Path) -> None:
+    chest = "chest-xray-findings\n    classes: [age, sex, "
+    new = edit(copy, "roles.yaml", chest, chest + "laboratory, birth-date, ")
+    tools = [tool({"resource": "Patient", "paths": ("gender",)}, capability="chest-xray-findings")]
+
+    found = lint(new, tools)
+
+    wide = {one["message"] for one in found["remarks"] if one["rule"] == "wider-than-needed"}
+    assert wide == {"no tool needs laboratory", "no tool needs birth-date"}
+    meant = {(one["rule"], one["message"]) for one in found["notes"]}
+    assert ("wider-than-needed", "no tool needs age") in meant
+    assert ("wider-than-needed", "no tool needs sex") not in meant
+    assert ("unserved", "no tool serves it yet") in meant
+    assert any(rule == "never-granted" and "a site" in message for rule, message in meant)
+    assert all("birth-date" not in one["at"] for one in found["notes"])
+
+
+def test_a_class_that_nobody_grants_is_a_fault_unless_it_says_why(copy: Path) -> None:
+    spare = "    spare: for a site whose tool cannot do with less\n"
+    new = edit(copy, "data_classes.yaml", spare, "")
+
+    assert ("never-granted", "no grant names this class") in rules(lint(new, []))
+    assert all(rule != "never-granted" for rule, _ in rules(lint(SHIPPED, [])))
+
+
+def test_lint_has_no_remark_about_what_is_shipped() -> None:
+    tools = load_tools(POLICIES / "tools", discover_adapters())
+
+    assert lint(SHIPPED, tools.values())["remarks"] == []
+
+
+def test_a_scope_names_classes_that_are_declared(copy: Path) -> None:
+    with pytest.raises(PolicyInvalid, match=r"capabilities\.yaml:\d+: .*'ages'"):
+        edit(copy, "capabilities.yaml", "scope: [age, ", "scope: [ages, ")
 
 
 def test_lint_finds_a_tool_that_nobody_can_use() -> None:

@@ -138,6 +138,7 @@ def compile_classes(source: Source, vocabulary: Vocabulary) -> dict[str, DataCla
             sensitivity=widened(entry.sensitivity),
             text=entry.text == "true",
             administrative=entry.administrative == "true",
+            spare=entry.spare,
         )
     return found
 

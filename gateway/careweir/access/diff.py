@@ -29,7 +29,7 @@ def diff(old: PolicySet, new: PolicySet, tools: Iterable[Tool]) -> dict[str, Any
     """
     tools = tuple(tools)
     changes = []
-    for case in sorted(_cases(old, new), key=str):
+    for case in sorted(cases(old, new), key=str):
         for tool in tools:
             if case.capability in tool.capabilities:
                 before, after = _opened(old, tool, case), _opened(new, tool, case)
@@ -45,7 +45,8 @@ def diff(old: PolicySet, new: PolicySet, tools: Iterable[Tool]) -> dict[str, Any
     return {"old": old.revision, "new": new.revision, "changes": changes}
 
 
-def _cases(old: PolicySet, new: PolicySet) -> Iterator[Case]:
+def cases(old: PolicySet, new: PolicySet) -> Iterator[Case]:
+    """Every situation that a rule of either policy could tell apart."""
     both = (old, new)
     rules: list[Grant | Forbid] = []
     for one in both:

@@ -20,19 +20,36 @@ class Lint(NamedTuple):
 
 
 def lint(policies: PolicySet, tools: Iterable[Tool]) -> dict[str, Any]:
-    """``{"revision", "remarks": [{"rule", "at", "message"}]}``, in a fixed order."""
+    """``{"revision", "remarks": [{"rule", "at", "message"}], "notes": […]}``, in a fixed order.
+
+    A remark is a fault. A note is what somebody says that they mean: a class beyond today's needs
+    that the question is about (``scope`` of the capability), one that is kept spare, a capability
+    that no tool serves yet.
+    """
     tools = tuple(tools)
+    wide = tuple(_wider_than_needed(policies, tools))
     remarks = sorted(
         {
             *_unreachable(policies),
             *_repeated(policies),
-            *_wider_than_needed(policies, tools),
-            *_never_granted(policies),
+            *(remark for remark, meant in wide if not meant),
+            *(remark for remark, meant in _never_granted(policies) if not meant),
             *_unsatisfied(policies, tools),
             *_unknown_to_us(policies, tools),
         }
     )
-    return {"revision": policies.revision, "remarks": [remark._asdict() for remark in remarks]}
+    notes = sorted(
+        {
+            *(remark for remark, meant in wide if meant),
+            *(remark for remark, meant in _never_granted(policies) if meant),
+            *_unserved(policies, tools),
+        }
+    )
+    return {
+        "revision": policies.revision,
+        "remarks": [remark._asdict() for remark in remarks],
+        "notes": [note._asdict() for note in notes],
+    }
 
 
 def _unreachable(policies: PolicySet) -> Iterator[Lint]:
@@ -92,14 +109,17 @@ def _same(one: Grant, other: Grant) -> bool:
     return key(one) == key(other)
 
 
-def _wider_than_needed(policies: PolicySet, tools: Sequence[Tool]) -> Iterator[Lint]:
-    """Data classes of a grant that no tool of its capabilities asks for.
+def _unserved(policies: PolicySet, tools: Sequence[Tool]) -> Iterator[Lint]:
+    served = {name for tool in tools for name in tool.capabilities}
+    for name in sorted(policies.capabilities - served):
+        yield Lint("unserved", f"capabilities.yaml: {name}", "no tool serves it yet")
 
-    A grant for a capability that no tool serves yet is not compared with anything.
-    """
+
+def _wider_than_needed(policies: PolicySet, tools: Sequence[Tool]) -> Iterator[tuple[Lint, bool]]:
+    """Data classes of a grant that no tool of its capabilities asks for; True: it is meant so."""
     for grant in policies.grants:
-        if not any(grant.capabilities & set(tool.capabilities) for tool in tools):
-            continue
+        served = any(grant.capabilities & set(tool.capabilities) for tool in tools)
+        about = {name for one in grant.capabilities for name in policies.scopes[one]}
         needed = {
             path
             for tool in tools
@@ -113,15 +133,17 @@ def _wider_than_needed(policies: PolicySet, tools: Sequence[Tool]) -> Iterator[L
                 path in granted or any(one.startswith(path + ".") for one in granted)
                 for path in needed
             )
-            if not asked:
-                yield Lint("wider-than-needed", grant.at, f"no tool needs {name}")
+            if not asked and (served or name not in about):
+                yield Lint("wider-than-needed", grant.at, f"no tool needs {name}"), name in about
 
 
-def _never_granted(policies: PolicySet) -> Iterator[Lint]:
+def _never_granted(policies: PolicySet) -> Iterator[tuple[Lint, bool]]:
     granted = {name for grant in policies.grants for name in grant.classes}
-    for name in policies.classes:
+    for name, entry in policies.classes.items():
         if name not in granted:
-            yield Lint("never-granted", f"data_classes.yaml: {name}", "no grant names this class")
+            why = "no grant names this class" + (f": {entry.spare}" if entry.spare else "")
+            at = f"data_classes.yaml: {name}"
+            yield Lint("never-granted", at, why), entry.spare is not None
 
 
 def _unsatisfied(policies: PolicySet, tools: Sequence[Tool]) -> Iterator[Lint]:

@@ -83,6 +83,7 @@ class PolicySet:
     residency: Residency
     grants: tuple[Grant, ...]
     forbids: tuple[Forbid, ...]
+    scopes: Mapping[str, frozenset[str]]  # capability -> the data classes that it is about
     _decisions: dict[tuple[object, ...], Decision] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -217,6 +218,9 @@ def load_policies(directory: Path) -> PolicySet:
     sensitive = [s for name, s in sources.items() if name.startswith("sensitivity/")]
     vocabulary = compile_vocabulary(sources["codes.yaml"], sensitive, labels)
     classes = compile_classes(sources["data_classes.yaml"], vocabulary)
+    for name, entry in listed.items():
+        place: Place = ("capabilities", name, "scope")
+        known(sources["capabilities.yaml"], place, entry.scope, classes)
     source = sources["roles.yaml"]
     file = parse(source, RolesFile)
     names = {
@@ -236,6 +240,7 @@ def load_policies(directory: Path) -> PolicySet:
         residency=compile_residency(sources["sites.yaml"]),
         grants=_checked(source, _grants(source, file, names), capabilities, classes),
         forbids=tuple(_forbids(source, file, names)),
+        scopes={name: frozenset(entry.scope) for name, entry in listed.items()},
     )
 
 

@@ -32,6 +32,7 @@ class DataClass:
     sensitivity: frozenset[str] = frozenset()
     text: bool = False
     administrative: bool = False
+    spare: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

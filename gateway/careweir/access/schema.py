@@ -88,11 +88,16 @@ class PurposesFile(BaseModel):
 
 
 class CapabilityEntry(BaseModel):
-    """What a policy reads of a capability: whether a grant may give it clinical classes."""
+    """What a policy reads of a capability.
+
+    ``administrative``: no grant may give it clinical classes. ``scope``: the data classes that the
+    question is about, whether or not a tool needs each today; lint holds the grants against it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     administrative: Flag = "false"
+    scope: tuple[str, ...] = ()
 
 
 class CapabilitiesFile(BaseModel):
@@ -108,6 +113,7 @@ class DataClassEntry(BaseModel):
 
     ``administrative: true`` says that it neither identifies anybody nor tells of their health, so
     that an administrative capability may have it; the loader checks that of its elements.
+    ``spare`` says why no shipped grant names it.
     """
 
     model_config = _STRICT
@@ -120,6 +126,7 @@ class DataClassEntry(BaseModel):
     sensitivity: tuple[str, ...] = ()
     text: Flag = "false"
     administrative: Flag = "false"
+    spare: str | None = None
 
 
 class DataClassesFile(BaseModel):

@@ -19,6 +19,8 @@ from careweir.errors import PolicyInvalid
 Place = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 BYTES_MAX = 1_048_576
+# The same in C where PyYAML was built with it: ten times as fast.
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def read_source(name: str, body: bytes) -> Source:
         raise PolicyInvalid(f"{name}:1: larger than {BYTES_MAX} bytes")
     try:
         text = body.decode("utf-8")
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
+        root = yaml.compose(text, Loader=_LOADER)
     except UnicodeDecodeError:
         raise PolicyInvalid(f"{name}:1: not UTF-8") from None
     except yaml.MarkedYAMLError as error:

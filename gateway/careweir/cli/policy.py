@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,8 +14,11 @@ from careweir.access.diff import diff as policy_diff
 from careweir.access.explain import explain as policy_explain
 from careweir.access.lint import lint as policy_lint
 from careweir.app import load_house
-from careweir.cli.out import Refused, emit, say
+from careweir.cli.out import Refused, as_moment, emit, say
 from careweir.cli.serve import Config
+from careweir.errors import QuestionInvalid
+from careweir.minimise import Chart, read_chart
+from careweir.minimise.compare import counted
 from careweir.paths import policies_dir
 
 app = typer.Typer(no_args_is_help=True, help="Test, explain, compare and lint policies.")
@@ -72,28 +76,74 @@ def explain(
 def diff(
     old: Annotated[Path, typer.Argument(help="A folder of policies.")],
     new: Annotated[Path, typer.Argument(help="Another folder of policies.")],
+    charts: Annotated[
+        list[Path] | None, typer.Option(help="A chart or a folder of charts; may be repeated.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="The moment asked about; default: a chart's newest.")
+    ] = None,
 ) -> None:
     """Which role and tool would gain or lose which path. Exit 1 when anything changes.
 
-    Example: careweir policy diff policies/ proposed/
+    With --charts also counted: in how many charts, and how many elements. Nothing is sent.
+    Example: careweir policy diff policies/ proposed/ --charts charts/
     """
     for folder in (old, new):
         if not (folder / "roles.yaml").is_file():
             raise Refused(f"{folder}: not a folder of policies (no roles.yaml there)")
-    found = policy_diff(PolicySet.load(old), PolicySet.load(new), load_house(new).tools.values())
+    before, after = PolicySet.load(old), PolicySet.load(new)
+    tools = load_house(new).tools.values()
+    found = policy_diff(before, after, tools)
+    if charts is not None:
+        read = _charts(charts)
+        found["charts"] = len(read)
+        found["counted"] = counted(before, after, tools, read, as_of=as_moment(as_of))
+        for line in _sentences(found["counted"]):
+            say(line)
     emit(found)
-    raise typer.Exit(1 if found["changes"] else 0)
+    raise typer.Exit(1 if found["changes"] or found.get("counted") else 0)
+
+
+def _charts(places: list[Path]) -> list[Chart]:
+    """Every chart below these places, by name. Raises Refused with the file, never its content."""
+    folders = [sorted(one.rglob("*.json")) if one.is_dir() else [one] for one in places]
+    files = [file for folder in folders for file in folder]
+    found = []
+    for file in files:
+        try:
+            found.append(read_chart(file.read_bytes(), subject=None))
+        except OSError:
+            raise Refused(f"{file}: cannot be read") from None
+        except QuestionInvalid as error:
+            raise Refused(f"{file}: {error.path or 'input'}: {error.detail}") from None
+    if not found:
+        raise Refused("no chart found")
+    return found
+
+
+def _sentences(rows: list[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        at = f" at {row['site']}" if row["site"] else ""
+        who = f"{row['role']} for {row['purpose']}{at}, {row['tool']}"
+        for verb, changes in (("gains", row["gained"]), ("loses", row["lost"])):
+            for one in changes:
+                yield (
+                    f"{who} {verb} {one['path']} in {one['charts']} charts, "
+                    f"{one['elements']} elements"
+                )
 
 
 @app.command()
 def lint(config: Config = None) -> None:
     """Rules that never apply, grants wider than any need, tools that no role can satisfy.
 
-    Exit 1 when there is something to look at. Example: careweir policy lint
+    Exit 1 when there is a fault; what is meant so is only told. Example: careweir policy lint
     """
     house = load_house(config)
     found = policy_lint(house.policies, house.tools.values())
     for remark in found["remarks"]:
         say(f"{remark['at']}: {remark['rule']}: {remark['message']}")
+    for note in found["notes"]:
+        say(f"{note['at']}: meant so: {note['message']}")
     emit(found)
     raise typer.Exit(1 if found["remarks"] else 0)

@@ -91,6 +91,11 @@ def payload_paths(payload: Mapping[str, Any]) -> tuple[str, ...]:
 
     An element of which only a mark is there is named as what it is: ``Type.element.extension``.
     """
+    return tuple(sorted(payload_counts(payload)))
+
+
+def payload_counts(payload: Mapping[str, Any]) -> Counter[str]:
+    """How often each of these paths is in a payload."""
     found: Counter[str] = Counter()
     for entry in payload.get("entry", ()):
         resource = entry["resource"]
@@ -103,7 +108,7 @@ def payload_paths(payload: Mapping[str, Any]) -> tuple[str, ...]:
                 continue
             for item in value if isinstance(value, list) else [value]:
                 found.update(f"{kind}.{name}.{_named(child, item[child])}" for child in item)
-    return tuple(sorted(found))
+    return found
 
 
 def _named(name: str, value: Any) -> str:
