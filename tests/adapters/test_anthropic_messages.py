@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from importlib import import_module
 from typing import Any
@@ -31,14 +30,7 @@ def _tool(**request: Any) -> Tool:
 
 
 def _ask(text: str = "Tightness in the chest since an hour.") -> Ask:
-    attachment = {"contentType": "text/plain", "data": base64.b64encode(text.encode()).decode()}
-    note = {
-        "resourceType": "DocumentReference",
-        "status": "current",
-        "date": charts.TAKEN,
-        "content": [{"attachment": attachment}],
-    }
-    return charts.ask(note)
+    return charts.ask(charts.note(text))
 
 
 def _body(tool: Tool = TOOL) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
@@ -251,31 +250,6 @@ def test_a_decision_on_words_that_are_not_there_is_for_a_person() -> None:
     assert reading.completeness == "partial"
 
 
-def _note(text: str) -> Json:
-    data = base64.b64encode(text.encode()).decode()
-    attachment = {"contentType": "text/plain; charset=utf-8", "data": data}
-    return {
-        "resourceType": "DocumentReference",
-        "status": "current",
-        "date": charts.TAKEN,
-        "content": [{"attachment": attachment}],
-    }
-
-
-def _condition(code: str, *, verification: str = "confirmed") -> Json:
-    return {
-        "resourceType": "Condition",
-        "code": {"coding": [{"system": ICD10CM, "code": code, "display": "Words of ours"}]},
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "verificationStatus": {"coding": [{"code": verification}]},
-    }
-
-
-def _order(code: str, *, status: str = "active") -> Json:
-    coding = {"system": "http://snomed.info/sct", "code": code, "display": "An order"}
-    return {"resourceType": "ServiceRequest", "status": status, "code": {"coding": [coding]}}
-
-
 assert EXAMPLE is not None
 READER = EXAMPLE.model_copy(
     update={
@@ -289,9 +263,9 @@ READER = EXAMPLE.model_copy(
 
 def test_facts_are_coded_values_that_stand() -> None:
     asked = charts.ask(
-        _condition("E11.9"),
-        _condition("I10", verification="refuted"),
-        _order("609588000", status="entered-in-error"),
+        charts.condition("E11.9"),
+        charts.condition("I10", verification="refuted"),
+        charts.order(status="entered-in-error"),
         charts.number("2160-0", 1.4, "mg/dL"),
     )
 
@@ -307,12 +281,14 @@ def test_facts_are_coded_values_that_stand() -> None:
 def test_text_and_facts_are_read_together_and_what_is_missing_is_named() -> None:
     both = question_of(
         READER,
-        charts.ask(_condition("E11.9"), _note("Seen.")),
+        charts.ask(charts.condition("E11.9"), charts.note("Seen.")),
         "both",
         echo=False,
         preliminary=False,
     )
-    only = question_of(READER, charts.ask(_note("Seen.")), "both", echo=False, preliminary=False)
+    only = question_of(
+        READER, charts.ask(charts.note("Seen.")), "both", echo=False, preliminary=False
+    )
 
     assert set(json.loads(both.message)) == {"text", "facts", "age_years"}
     assert only.without == ("coded facts: not in the chart",)
@@ -321,8 +297,8 @@ def test_text_and_facts_are_read_together_and_what_is_missing_is_named() -> None
 
 
 def test_the_service_is_known_only_where_one_is_asked_for() -> None:
-    one, two = _order("609588000"), _order("73761001")
-    dropped = _order("73761001", status="revoked")
+    one, two = charts.order(), charts.order("73761001", "Colonoscopy")
+    dropped = charts.order("73761001", status="revoked")
 
     def service(*resources: Json) -> str | None:
         asked: Ask = charts.ask(*resources)

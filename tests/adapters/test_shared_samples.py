@@ -135,3 +135,38 @@ def test_the_hl7_sample_is_a_preliminary_pneumothorax_with_its_probability() -> 
         assert (finding["code"]["code"], finding["polarity"]) == ("36118008", "present")
         assert (finding["confidence"], finding["status"]) == (0.91, "preliminary")
         assert result["model"] == {"name": "AI7", "version": "2.3.1"}
+
+
+def test_the_scoring_sample_is_a_readmission_risk() -> None:
+    result = _replayed("mlflow", "mlflow.md")
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    (finding,) = result["findings"]
+    assert (finding["kind"], finding["value"], finding["horizon"]) == ("risk", 0.36, "P30D")
+
+
+def test_the_scoring_request_has_the_shape_of_the_sample() -> None:
+    loaded = ADAPTERS["mlflow"]
+    assert loaded.example_tool is not None
+    sample = json.loads(_sample("mlflow.md", 0))
+    stays = (
+        charts.stay("2025-09-01T08:30:00Z", "2025-09-02T08:30:00Z"),
+        charts.stay("2025-11-01T08:30:00Z", "2025-11-02T08:30:00Z"),
+        charts.stay("2026-02-26T08:30:00Z", None),
+    )
+
+    asked = charts.ask(*stays, age_years=66)
+    body = json.loads(loaded.http.build_request(loaded.example_tool, asked).body)
+
+    assert body == sample
+
+
+def test_the_scoring_error_sample_is_a_bad_request() -> None:
+    text = (VENDORS / "mlflow.md").read_text(encoding="utf-8")
+    (error,) = re.findall(r"Error: `(\{.*\})`", text)
+    loaded = ADAPTERS["mlflow"]
+    assert loaded.example_tool is not None
+
+    answer = VendorAnswer(400, {"content-type": "application/json"}, error.encode())
+
+    assert replay(loaded, loaded.example_tool, answer)["outcome"] == "bad_request"

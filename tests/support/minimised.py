@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from careweir_kit.adapter import Ask
@@ -94,6 +95,63 @@ def appointments(lead_days: int = 30, missed: int = 2, kept: int = 3) -> tuple[R
     statuses = ["noshow"] * missed + ["fulfilled"] * kept
     before = [{"resourceType": "Appointment", "id": "a2", "status": one} for one in statuses]
     return (ahead | {"extension": lead}, *before)
+
+
+def stay(start: str, end: str | None, *, kind: str = "IMP") -> Resource:
+    """A stay, with its kind by HL7 ActCode; one without an end is still going on."""
+    period = {"start": start} | ({"end": end} if end else {})
+    return {
+        "resourceType": "Encounter",
+        "id": "e1",
+        "status": "finished" if end else "in-progress",
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": kind},
+        "period": period,
+    }
+
+
+def note(text: str, *, at: str = TAKEN, status: str = "current") -> Resource:
+    """A clinical note as plain text."""
+    data = base64.b64encode(text.encode()).decode()
+    return {
+        "resourceType": "DocumentReference",
+        "id": "n1",
+        "status": status,
+        "type": {"coding": [{"system": LOINC, "code": "34111-5"}]},
+        "date": at,
+        "content": [{"attachment": {"contentType": "text/plain; charset=utf-8", "data": data}}],
+    }
+
+
+def condition(
+    code: str,
+    display: str = "",
+    *,
+    system: str = "http://hl7.org/fhir/sid/icd-10-cm",
+    clinical: str = "active",
+    verification: str = "confirmed",
+) -> Resource:
+    """A problem."""
+    return {
+        "resourceType": "Condition",
+        "id": "c1",
+        "code": {"coding": [{"system": system, "code": code, "display": display}]},
+        "clinicalStatus": {"coding": [{"system": "urn:x", "code": clinical}]},
+        "verificationStatus": {"coding": [{"system": "urn:x", "code": verification}]},
+    }
+
+
+def order(
+    code: str = "609588000", display: str = "Total knee replacement", *, status: str = "active"
+) -> Resource:
+    """An order for one service."""
+    return {
+        "resourceType": "ServiceRequest",
+        "id": "o1",
+        "status": status,
+        "intent": "order",
+        "code": {"coding": [{"system": SNOMED, "code": code, "display": display}]},
+        "subject": {"reference": f"Patient/{SUBJECT}"},
+    }
 
 
 def age_band(band: str = "60-69") -> Resource:

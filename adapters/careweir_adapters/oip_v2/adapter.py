@@ -11,8 +11,6 @@ import orjson
 
 from careweir_adapters.oip_v2.findings import findings_of
 from careweir_adapters.oip_v2.mapping import (
-    AppointmentFact,
-    Element,
     Mask,
     Numbers,
     Request,
@@ -24,20 +22,9 @@ from careweir_adapters.oip_v2.wire import InferAnswer, infer_answer
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
 from careweir_kit.classify import json_object, verdict_of_status
 from careweir_kit.errors import InputsMissing, VendorProtocolBroken
+from careweir_kit.features import look
 from careweir_kit.mapping import version_notes
-from careweir_kit.payload import (
-    Looked,
-    Standing,
-    Wanted,
-    appointment_lead_days,
-    appointments_with,
-    newest_quantity,
-    newest_report,
-    patient_age_band,
-    patient_age_years,
-    patient_gender,
-    standing,
-)
+from careweir_kit.payload import newest_report, standing
 from careweir_kit.push import (
     Binding,
     Push,
@@ -62,7 +49,7 @@ def build_request(tool: Tool, ask: Ask) -> VendorRequest:
     mapping = request_of(tool)
     chart = standing(ask.payload, as_of=ask.as_of, preliminary=mapping.preliminary)
     looked = {
-        tensor.name: [(element, _look(element, chart, ask)) for element in tensor.elements]
+        tensor.name: [(element, look(element, chart, ask)) for element in tensor.elements]
         for tensor in mapping.tensors
         if isinstance(tensor, Numbers)
     }
@@ -88,33 +75,6 @@ def build_request(tool: Tool, ask: Ask) -> VendorRequest:
         {"content-type": "application/json", "accept": "application/json"},
         without=without,
     )
-
-
-def _look(element: Element, chart: Standing, ask: Ask) -> Looked:
-    if isinstance(element, Wanted):
-        return newest_quantity(chart, element)
-    if isinstance(element, AppointmentFact):
-        return _known(_of_appointments(element, ask))
-    if element.patient == "age_years":
-        return _known(patient_age_years(ask.payload))
-    if element.patient == "age_band":
-        return _known(patient_age_band(ask.payload))
-    gender = patient_gender(ask.payload)
-    if gender not in ("female", "male"):
-        return Looked(missing="not in the chart")
-    return Looked(float(element.patient == f"is_{gender}"))
-
-
-def _known(value: int | None) -> Looked:
-    return Looked(missing="not in the chart") if value is None else Looked(float(value))
-
-
-def _of_appointments(element: AppointmentFact, ask: Ask) -> int | None:
-    if element.appointment == "lead_days":
-        return appointment_lead_days(ask.payload)
-    if element.appointment == "missed":
-        return appointments_with(ask.payload, "noshow")
-    return appointments_with(ask.payload, "fulfilled", "arrived", "checked-in")
 
 
 def _tensor(tensor: Any, looked: dict[str, Any], mapping: Request, ask: Ask) -> dict[str, Any]:

@@ -8,37 +8,11 @@ from pydantic import BaseModel, Field
 
 from careweir_fhir.model import Coding, Laterality
 from careweir_kit.errors import ToolFileInvalid
+from careweir_kit.features import Element
 from careweir_kit.mapping import MAPPING, Risk, check_bands, read, unique
-from careweir_kit.payload import Wanted
 from careweir_kit.tool import Tool
 
 FLOATS = ("FP16", "FP32", "FP64")
-
-
-class PatientFact(BaseModel):
-    """An element that comes from the patient: the age, or 1 for one administrative gender.
-
-    ``age_band`` is the first year of the band, for tools that may not see the age.
-    """
-
-    model_config = MAPPING
-
-    name: str
-    patient: Literal["age_years", "age_band", "is_female", "is_male"]
-    required: bool = False
-
-
-class AppointmentFact(BaseModel):
-    """An element that is counted over appointments, or tells of the one that lies ahead."""
-
-    model_config = MAPPING
-
-    name: str
-    appointment: Literal["lead_days", "missed", "kept"]
-    required: bool = False
-
-
-Element = Annotated[Wanted | PatientFact | AppointmentFact, Field(union_mode="left_to_right")]
 
 
 class Numbers(BaseModel):

@@ -41,6 +41,19 @@ _READMISSION: Final[Mapping[str, tuple[float, float, bool]]] = {
     "sodium": (139, 0.080, True),
     "creatinine": (1.0, 0.350, False),
 }
+_READMISSION_STAYS: Final[Mapping[str, tuple[float, float, bool]]] = {
+    "age": (60, 0.020, False),
+    "los_days": (4, 0.090, False),
+    "prior_adm": (0, 0.550, False),
+}
+_DETERIORATION: Final[Mapping[str, tuple[float, float, bool]]] = {
+    "respiratory_rate": (17, 0.180, False),
+    "spo2": (96, -0.160, False),
+    "systolic": (120, -0.030, False),
+    "heart_rate": (82, 0.030, False),
+    "temperature": (37.0, 0.350, True),
+    "age": (65, 0.012, False),
+}
 _NO_SHOW: Final[Mapping[str, tuple[float, float, bool]]] = {
     "lead_days": (14, 0.020, False),
     "missed": (0, 0.700, False),
@@ -67,6 +80,16 @@ def sepsis_bedside(values: Numbers) -> float:
 def readmission_logistic(values: Numbers) -> float:
     """Age and three laboratory values."""
     return _logistic(values, _READMISSION, intercept=-1.9)
+
+
+def readmission_stays(values: Numbers) -> float:
+    """Age, the length of the stay and the stays of the year before."""
+    return _logistic(values, _READMISSION_STAYS, intercept=-1.6)
+
+
+def deterioration_bedside(values: Numbers) -> float:
+    """Vital signs, with breathing first."""
+    return _logistic(values, _DETERIORATION, intercept=-2.6)
 
 
 def no_show_logistic(values: Numbers) -> float:
@@ -96,6 +119,8 @@ NUMBER_BRAINS: Final[Mapping[str, Callable[[Numbers], float]]] = {
     "sepsis_logistic": sepsis_logistic,
     "sepsis_bedside": sepsis_bedside,
     "readmission_logistic": readmission_logistic,
+    "readmission_stays": readmission_stays,
+    "deterioration_bedside": deterioration_bedside,
     "no_show_logistic": no_show_logistic,
     "no_show_habit": no_show_habit,
 }
