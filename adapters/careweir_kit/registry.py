@@ -26,9 +26,10 @@ from careweir_kit.adapter import (
     InProcessAdapter,
     Parsed,
     VendorAnswer,
+    VendorRequest,
     Verdict,
 )
-from careweir_kit.errors import ToolFileInvalid, VendorProtocolBroken
+from careweir_kit.errors import ToolFileInvalid, VendorProtocolBroken, VendorUnavailable
 from careweir_kit.mapping import places
 from careweir_kit.push import PushAdapter
 from careweir_kit.strict_yaml import YamlRefused, load_mapping
@@ -47,6 +48,7 @@ class LoadedAdapter:
     module: ModuleType
     folder: Traversable
     example_tool: Tool | None
+    loads: bool = True  # False: its import failed, and its tools are down
 
     @property
     def http(self) -> HttpAdapter:
@@ -97,14 +99,45 @@ def _load(package: str) -> LoadedAdapter:
     manifest = _manifest(folder.joinpath("manifest.yaml").read_text(encoding="utf-8"), place)
     if manifest.adapter != name:
         raise ToolFileInvalid(f"{place}: adapter: is not the name of its folder")
-    module = import_module(f"{package}.adapter")
+    module, loads = _module(f"{package}.adapter")
     example = folder.joinpath("example_tool.yaml")
     tool = None
     if example.is_file():
         tool = tool_of(example.read_text(encoding="utf-8"), f"{name}/example_tool.yaml")
         if tool.adapter != name:
             raise ToolFileInvalid(f"{name}/example_tool.yaml: adapter: is another adapter")
-    return LoadedAdapter(name, manifest, module, folder, tool)
+    return LoadedAdapter(name, manifest, module, folder, tool, loads)
+
+
+def _module(name: str) -> tuple[ModuleType, bool]:
+    """The module, or where its import fails a stand-in whose tools are all down."""
+    try:
+        return import_module(name), True
+    except Exception:  # whatever an import runs into: it is one adapter's, not the gateway's
+        return cast(ModuleType, _NotLoaded()), False
+
+
+class _NotLoaded:
+    """An adapter that cannot be imported: its tools say that they are down, all others work."""
+
+    def check_tool(self, tool: Tool) -> None:
+        """Nothing can be checked."""
+
+    def build_request(self, tool: Tool, ask: Ask) -> VendorRequest:
+        """Nothing can be asked."""
+        raise VendorUnavailable("its adapter cannot be loaded")
+
+    def classify_answer(self, tool: Tool, answer: VendorAnswer) -> Verdict:
+        """Nothing can be read."""
+        return Verdict("protocol_broken", "its adapter cannot be loaded")
+
+    def parse_findings(self, tool: Tool, ask: Ask | None, answer: VendorAnswer) -> Parsed:
+        """Nothing can be read."""
+        raise VendorProtocolBroken("its adapter cannot be loaded")
+
+    def compute(self, tool: Tool, ask: Ask) -> Parsed:
+        """Nothing can be computed."""
+        raise VendorUnavailable("its adapter cannot be loaded")
 
 
 def _manifest(text: str, place: str) -> AdapterManifest:

@@ -9,7 +9,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from careweir.conflicts import load_rules
 from careweir.console import Console, verify_apart
 from careweir.console import router as console
 from careweir.errors import ConfigInvalid, GatewayError
-from careweir.fanout import Guards, Transport, vendor_pool
+from careweir.fanout import Guards, Transport, Watchdog, contained, vendor_pool
 from careweir.holds import keep_looking, look
 from careweir.ids import new_id
 from careweir.ledger import Ledger
@@ -109,6 +109,14 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
     given = overrides or Overrides()
     house = load_house(settings.config, endpoints=given.endpoints)
     rules = given.token_rules or _token_rules(settings)
+    watchdog = Watchdog()
+    house = replace(
+        house,
+        adapters={
+            name: replace(one, module=contained(name, one.module, watchdog))
+            for name, one in house.adapters.items()
+        },
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -127,7 +135,10 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         )
         guards = app.state.services.gateway.guards
         await look(trail, guards)
-        looking = None if given.hold_s else asyncio.create_task(keep_looking(trail, guards))
+        watchdog.start()
+        watching = [asyncio.create_task(app.state.services.gateway.metrics.watch_loop())]
+        if given.hold_s is None:
+            watching.append(asyncio.create_task(keep_looking(trail, guards)))
         app.state.console = _console(settings, keys, trail, given.clock)
         names = Names(actor_system=rules.issuer) if rules else Names()
         app.state.fhir = FhirBase(settings.public_url, keys.patient_key, given.clock, names)
@@ -136,6 +147,9 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         )
         feedback = Feedback(state, app.state.services.ledger, given.clock)
         app.state.cds = CdsService(clients, sources, feedback, settings.public_url)
+        for name, adapter in house.adapters.items():
+            if not adapter.loads:
+                log.error("adapter not loaded", adapter=name)
         log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
                  policy_revision=house.policies.revision)  # fmt: skip
         _on_hangup(app.state.services, lambda: load_house(settings.config))
@@ -144,8 +158,9 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         try:
             yield
         finally:
-            if looking is not None:
-                looking.cancel()
+            for task in watching:
+                task.cancel()
+            watchdog.stop()
             for transport in transports.values():
                 await transport.close()
             for source in sources.values():

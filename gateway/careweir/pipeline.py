@@ -14,6 +14,7 @@ from careweir.fanout import Asked, Guards, Prepared, Transport, ask_all
 from careweir.ids import NewId, Pseudonyms
 from careweir.ledger import InferenceLedger, Ledger
 from careweir.log import log
+from careweir.metrics import Metrics
 from careweir.minimise import Chart, minimise, read_chart
 from careweir.outcome import http_status, outcome_of, retry_after
 from careweir.question import Answer, Question, Reply, rfc3339
@@ -63,6 +64,7 @@ class Gateway:
         self.guards = guards
         self._in_flight_max = in_flight_max
         self._in_flight = 0
+        self.metrics = Metrics(guards, in_flight=lambda: self._in_flight)
         self._last_status: dict[str, str] = {}
 
     async def answer(self, question: Question, actor: Actor, *, as_fhir: bool = False) -> Answer:
@@ -97,6 +99,7 @@ class Gateway:
                 outcome, replies, conflicts, findings_json=digestible(findings, conflicts)
             )
         self._last_status.update({reply.tool: reply.status for reply in replies})
+        self.metrics.answered(question.capability, outcome, replies)
         log.info("answered", inference=inference, capability=question.capability, outcome=outcome)
         return Answer(
             id=inference,

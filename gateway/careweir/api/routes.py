@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -23,6 +24,8 @@ from careweir.question import Answer, read_question, rfc3339
 from careweir.state import State
 
 FHIR_JSON = "application/fhir+json"
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+READY_S = 3.0  # a record that takes longer to say that it is well is not
 
 router = APIRouter()
 
@@ -218,9 +221,19 @@ async def healthz() -> Response:
     return _json({"status": "alive"})
 
 
+@router.get("/metrics", openapi_extra=openapi.OPEN)
+async def metrics(request: Request) -> Response:
+    """Figures for Prometheus; no label holds anything of a patient or a caller."""
+    return Response(_services(request).gateway.metrics.text(), media_type=EXPOSITION)
+
+
 @router.get("/readyz", openapi_extra=openapi.OPEN)
 async def readyz(request: Request) -> Response:
     """It can disclose and record. One vendor's outage does not make it unready."""
-    ready = await _services(request).trail.healthy()
+    try:
+        async with asyncio.timeout(READY_S):
+            ready = await _services(request).trail.healthy()
+    except TimeoutError:
+        ready = False
     return _json({"status": "ready" if ready else "not ready", "audit": ready},
                  status=200 if ready else 503)  # fmt: skip

@@ -22,6 +22,7 @@ from careweir.settings import Settings
 from careweir_kit.simulation.launcher import SimulatorHandle, simulators
 
 SEED = 20260302
+DRAIN_S = 25
 HOLD_S = 3.0  # a real gateway holds until a person lets go
 
 
@@ -96,6 +97,7 @@ async def _listening(
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve())

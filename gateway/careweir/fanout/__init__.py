@@ -2,6 +2,7 @@
 
 from careweir.fanout.ask_all import Asked, ask_all
 from careweir.fanout.attempt import AttemptLedger, Intent, Prepared
+from careweir.fanout.containment import Watchdog, contained
 from careweir.fanout.credentials import ClientCredentials, vendor_pool
 from careweir.fanout.guard import Guard, Guards
 from careweir.fanout.transport import Transport, VendorPool
@@ -16,6 +17,8 @@ __all__ = [
     "Prepared",
     "Transport",
     "VendorPool",
+    "Watchdog",
     "ask_all",
+    "contained",
     "vendor_pool",
 ]

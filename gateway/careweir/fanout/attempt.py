@@ -177,6 +177,8 @@ def _classify(prepared: Prepared, answer: VendorAnswer) -> Verdict:
         return prepared.adapter.module.classify_answer(  # type: ignore[no-any-return]
             prepared.tool, answer
         )
+    except VendorError:
+        raise
     except Exception:
         raise VendorProtocolBroken("the adapter failed while classing the answer") from None
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from careweir.fanout.attempt import Attempted, Prepared, VendorBusy
 from careweir.fanout.breaker import Breaker, CircuitOpen
+from careweir.fanout.containment import AdapterHung
 from careweir.fanout.guard import Guard
 from careweir.fanout.retry import may_ask_again, with_retries
 from careweir.fanout.transport import EndpointRefused
@@ -142,7 +143,9 @@ def _tell(
     something only if the vendor had at least a quarter of the tool's own deadline. An answer that
     cannot be read counts: each further question would be a disclosure for nothing.
     """
-    if isinstance(error, VendorRefused | VendorThrottled | WrongPatient):
+    if isinstance(error, AdapterHung):
+        breaker.trip(ticket)  # each further one would stop every question for a second
+    elif isinstance(error, VendorRefused | VendorThrottled | WrongPatient):
         breaker.succeeded(ticket, seconds)
     elif isinstance(error, VendorTimedOut) and seconds < patience_s:
         breaker.abandoned(ticket)

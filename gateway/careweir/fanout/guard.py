@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from careweir.fanout.breaker import Breaker, BreakerRules, BreakerState
@@ -61,9 +60,9 @@ class Guard:
             return "closed"
         return "half_open" if "half_open" in states else "open"
 
-    def breakers(self) -> Iterator[tuple[str, Breaker]]:
-        """Every endpoint asked so far, with its breaker."""
-        yield from self._breakers.items()
+    def breakers(self) -> list[Breaker]:
+        """The breakers of all endpoints asked so far."""
+        return list(self._breakers.values())
 
     def throttled(self, retry_after_s: float | None) -> None:
         """The vendor asked for a pause: all callers keep it, up to a minute.
@@ -127,6 +126,10 @@ class Guards:
             found = Guard(tool, clock=self.clock, sleep=self._sleep, rng=self._rng)
             self._guards[tool.tool] = found
         return found
+
+    def known(self) -> list[Guard]:
+        """The guards of all tools that were needed so far."""
+        return list(self._guards.values())
 
     def hold(self, tool: str, disclosure: str) -> None:
         """Ask this tool no more, at once; the first reason stands."""
