@@ -170,3 +170,18 @@ def test_the_scoring_error_sample_is_a_bad_request() -> None:
     answer = VendorAnswer(400, {"content-type": "application/json"}, error.encode())
 
     assert replay(loaded, loaded.example_tool, answer)["outcome"] == "bad_request"
+
+
+def test_the_text_analytics_sample_is_no_fever_and_a_dose_of_metoprolol() -> None:
+    result = _replayed("azure_ta4h", "azure_ta4h.md")
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    fever, metoprolol = result["findings"]
+    assert (fever["code"]["code"], fever["polarity"]) == ("386661006", "absent")
+    assert (fever["confidence"], fever["confidence_kind"]) == (1.0, "detection")
+    assert fever["span"] == {"start": 3, "end": 8, "text": "fever"}
+    assert (metoprolol["code"]["code"], metoprolol["dose"]) == (
+        "6918",
+        {"value": 25.0, "unit": "mg"},
+    )
+    assert result["model"]["version"] == "2022-03-01"

@@ -47,6 +47,7 @@ class SimulatorServer:
 
     def __init__(self, vendor: Vendor, *, latency_ms: int) -> None:
         self._vendor = vendor
+        self._memory: dict[str, Any] = {}
         self.state = State(latency_ms=latency_ms, latency_default_ms=latency_ms)
 
     async def listen(self, port: int) -> tuple[asyncio.Server, int]:
@@ -106,7 +107,13 @@ class SimulatorServer:
         if not self._authorised(request):
             return json_response(401, {"error": "unauthorised"})
         twist = TWISTS.get(fault, "none")
-        call = replace(request, call=self.state.calls, seed=self._vendor.seed, twist=twist)
+        call = replace(
+            request,
+            call=self.state.calls,
+            seed=self._vendor.seed,
+            twist=twist,
+            memory=self._memory,
+        )
         try:
             healthy = self._vendor.answer(call)
         except (ValueError, KeyError, TypeError, LookupError):
@@ -199,9 +206,9 @@ async def _write(writer: asyncio.StreamWriter, response: SimResponse) -> None:
 
 async def _drip(writer: asyncio.StreamWriter, response: SimResponse) -> None:
     """A byte at a time: every read succeeds, the answer never comes within a deadline."""
-    writer.write(_head(response, length=len(response.body)))
-    for position in range(len(response.body)):
-        writer.write(response.body[position : position + 1])
+    whole = _head(response, length=len(response.body)) + response.body
+    for position in range(len(whole)):
+        writer.write(whole[position : position + 1])
         await writer.drain()
         await asyncio.sleep(DRIP_S)
 
