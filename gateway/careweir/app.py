@@ -43,6 +43,7 @@ from careweir.errors import ConfigInvalid, GatewayError
 from careweir.fanout import Guards, Transport, Watchdog, contained, vendor_pool
 from careweir.holds import keep_looking, look
 from careweir.ids import new_id
+from careweir.jobs import Inferences, Limits, Runner
 from careweir.ledger import Ledger
 from careweir.log import log
 from careweir.paths import policies_dir
@@ -57,6 +58,8 @@ from careweir_kit.errors import ToolFileInvalid
 from careweir_kit.registry import discover_adapters, load_tools
 from careweir_kit.strict_json import JsonRefused, decode
 from careweir_kit.tool import Tool
+
+DRAIN_S = 10.0
 
 Clock = Callable[[], datetime]
 
@@ -130,15 +133,31 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             secret=lambda name: _secret(name, settings, given.secrets),
             clock=given.clock,
         )
-        app.state.services = _services(
-            settings, given, house, trail, state, keys, transports, sources, rules
+        ledger = Ledger(trail, keys, new_id=new_id)
+        gateway = _gateway(settings, given, house, ledger, keys, transports, sources)
+        runner = Runner(state, owner=trail.writer, lease_s=settings.job_lease_s)
+        inferences = Inferences(
+            gateway,
+            state,
+            runner,
+            limits=Limits(settings.results_kept_s, settings.job_deadline_s),
+            clock=given.clock,
+            new_id=new_id,
         )
-        guards = app.state.services.gateway.guards
-        await look(trail, guards)
+        app.state.services = Services(
+            gateway,
+            verifier=TokenVerifier(rules, clock=given.clock),
+            trail=trail,
+            inferences=inferences,
+            ledger=ledger,
+            deadline_ms_default=settings.deadline_ms_default,
+        )
+        await look(trail, gateway.guards)
         watchdog.start()
-        watching = [asyncio.create_task(app.state.services.gateway.metrics.watch_loop())]
+        watching = [asyncio.create_task(gateway.metrics.watch_loop())]
         if given.hold_s is None:
-            watching.append(asyncio.create_task(keep_looking(trail, guards)))
+            watching.append(asyncio.create_task(keep_looking(trail, gateway.guards)))
+        runner.start()  # after the holds are known: a job must not ask a tool that is held
         app.state.console = _console(settings, keys, trail, given.clock)
         names = Names(actor_system=rules.issuer) if rules else Names()
         app.state.fhir = FhirBase(settings.public_url, keys.patient_key, given.clock, names)
@@ -158,6 +177,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         try:
             yield
         finally:
+            await runner.close(drain_s=DRAIN_S)
             for task in watching:
                 task.cancel()
             watchdog.stop()
@@ -263,19 +283,16 @@ def _witnesses(settings: Settings, clock: Clock) -> list[Witness]:
     return found
 
 
-def _services(
+def _gateway(
     settings: Settings,
     given: Overrides,
     house: House,
-    trail: AuditTrail,
-    state: State,
+    ledger: Ledger,
     keys: AuditKeys,
     transports: Mapping[str, Transport],
     sources: Mapping[str, Source],
-    rules: TokenRules | None,
-) -> Services:
-    ledger = Ledger(trail, keys, new_id=new_id)
-    gateway = Gateway(
+) -> Gateway:
+    return Gateway(
         house,
         ledger=ledger,
         transports=transports,
@@ -289,14 +306,6 @@ def _services(
             hold_s=given.hold_s,
         ),
         in_flight_max=settings.in_flight_max,
-    )
-    return Services(
-        gateway,
-        verifier=TokenVerifier(rules, clock=given.clock),
-        trail=trail,
-        state=state,
-        ledger=ledger,
-        deadline_ms_default=settings.deadline_ms_default,
     )
 
 

@@ -6,6 +6,7 @@
         AccessDenied         403      known, and not allowed: scope, role, purpose, consent
         NotFound             404      no such thing, or not for this reader
         KeyReused            409      an Idempotency-Key with another body
+        KeyInUse             409      its first request is not answered yet
         BodyTooLarge         413      above the stated limit
         QuestionInvalid      422      the question or its chart cannot be used
           SubjectMismatch    422      the chart is about somebody else (careweir.minimise)
@@ -15,6 +16,8 @@
         StateUnavailable     503      what must be remembered for this cannot be now
       IntegrityError
         AuditUnavailable     503      what cannot be recorded is not sent
+          LeaseLost          503      another process may be answering the same question
+        AnswerLost           500      begun several times and never brought to an end
         AnswerUnrecorded     503      sent and answered, but what cannot be recorded is not given
         AuditTampered        500      the record does not verify
     PolicyInvalid                     start-up or reload refused; the old policy stays
@@ -40,6 +43,7 @@ class GatewayError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.sent = False  # True where something may have been disclosed before this was raised
 
 
 # --- the caller can mend it -------------------------------------------------------------------
@@ -87,6 +91,14 @@ class KeyReused(CallerError):
     status = 409
     code = "idempotency_key_reused"
     title = "This Idempotency-Key belongs to another request"
+
+
+class KeyInUse(CallerError):
+    """The first request with an Idempotency-Key is still being answered."""
+
+    status = 409
+    code = "idempotency_key_in_use"
+    title = "The first request with this Idempotency-Key is not answered yet"
 
 
 class BodyTooLarge(CallerError):
@@ -147,6 +159,20 @@ class AuditUnavailable(IntegrityError):
     status = 503
     code = "audit_unavailable"
     title = "The disclosure cannot be recorded, so nothing was sent"
+
+
+class LeaseLost(AuditUnavailable):
+    """Another process may be answering the same question: this one sends nothing more."""
+
+    code = "lease_lost"
+    title = "Another process may be answering this question, so nothing more was sent"
+
+
+class AnswerLost(IntegrityError):
+    """An accepted question that was begun again and again and never answered."""
+
+    code = "answer_lost"
+    title = "The question could not be brought to an end"
 
 
 class AnswerUnrecorded(IntegrityError):

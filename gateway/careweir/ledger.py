@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from careweir.access import Actor, Decision
-from careweir.audit import AuditKeys, AuditTrail, Entry, Receipt
-from careweir.errors import AnswerUnrecorded, AuditUnavailable
+from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Receipt
+from careweir.errors import AnswerUnrecorded, AuditUnavailable, GatewayError, LeaseLost
 from careweir.fanout import Intent, Prepared
 from careweir.ids import NewId
 from careweir.question import Question, Reply
@@ -65,8 +66,15 @@ class Ledger:
         self._keys = keys
         self._new_id = new_id
 
-    def about(self, inference: str, actor: Actor, question: Question) -> InferenceLedger:
-        """The ledger of one inference."""
+    def about(
+        self,
+        inference: str,
+        actor: Actor,
+        question: Question,
+        *,
+        fence: Callable[[], bool] | None = None,
+    ) -> InferenceLedger:
+        """The ledger of one inference; ``fence`` is false when another process may have it."""
         who = Who(
             inference=inference,
             actor=actor,
@@ -75,7 +83,7 @@ class Ledger:
             site=question.site or actor.site,
             patient_key=self._keys.patient_key(question.subject),
         )
-        return InferenceLedger(self._trail, who, new_id=self._new_id)
+        return InferenceLedger(self._trail, who, new_id=self._new_id, fence=fence)
 
     async def reloaded(self, *, before: str, after: str, alarm: str | None) -> Receipt:
         """A policy that was read again: the revision in force before and after, or the alarm."""
@@ -130,12 +138,42 @@ class Ledger:
 class InferenceLedger:
     """The record of one inference, in the order of its pipeline."""
 
-    def __init__(self, trail: AuditTrail, who: Who, *, new_id: NewId) -> None:
+    def __init__(
+        self,
+        trail: AuditTrail,
+        who: Who,
+        *,
+        new_id: NewId,
+        fence: Callable[[], bool] | None = None,
+    ) -> None:
         self._trail = trail
         self._who = who
         self._new_id = new_id
+        self._fence = fence
+        self._intended = False
         self._rule: str | None = None
         self._concluded: list[asyncio.Future[Receipt]] = []
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Say of an error whether anything may have been disclosed before it."""
+        try:
+            yield
+        except GatewayError as error:
+            error.sent = self._intended
+            raise
+
+    async def asked_before(self) -> dict[str, str]:
+        """The tools to which something may have been sent for this inference, by the record."""
+        query = Query(inference=self._who.inference, type=("intent", "outcome"))
+        sent: dict[str, str] = {}
+        async for row in self._trail.read(query):
+            entry = row.entry
+            if entry.type == "intent":
+                sent[str(entry.disclosure)] = str(entry.tool)
+            elif entry.outcome == "not_sent":
+                sent.pop(str(entry.disclosure), None)
+        return {tool: disclosure for disclosure, tool in sent.items()}
 
     async def refused(self, code: str, because: Sequence[str], *, revision: str) -> Receipt:
         """A question that goes no further: durable before the refusal is given."""
@@ -194,6 +232,10 @@ class InferenceLedger:
             if receipt.done() and not receipt.cancelled() and receipt.exception() is None:
                 self.conclude(intent, outcome="not_sent", answer_sha256=None)
             raise
+        if self._fence is not None and not self._fence():
+            self.conclude(intent, outcome="not_sent", answer_sha256=None)
+            raise LeaseLost("another process may be answering this question", retry_after_s=5)
+        self._intended = True
         return intent
 
     def conclude(self, intent: Intent, *, outcome: str, answer_sha256: str | None) -> None:

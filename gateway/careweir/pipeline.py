@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,6 @@ from careweir.stages import (
     House,
     attributed,
     authorise,
-    bundle_of,
     check_words,
     compared,
     digestible,
@@ -33,9 +33,32 @@ from careweir.stages import (
     parted,
     result_context,
     satisfied,
+    still_to_ask,
     withheld_replies,
 )
 from careweir_kit.tool import Tool
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a question is asked when it is more than one request's.
+
+    Args:
+        inference: its id, where it has one already.
+        fence: false once another process may be answering the same question: nothing is sent then.
+        resumed: somebody may have begun it before, so the record decides which tools are left.
+    """
+
+    inference: str | None = None
+    fence: Callable[[], bool] = _always
+    resumed: bool = False
+
+
+ONE_REQUEST = Run()
 
 
 class Gateway:
@@ -67,7 +90,7 @@ class Gateway:
         self.metrics = Metrics(guards, in_flight=lambda: self._in_flight)
         self._last_status: dict[str, str] = {}
 
-    async def answer(self, question: Question, actor: Actor, *, as_fhir: bool = False) -> Answer:
+    async def answer(self, question: Question, actor: Actor, *, run: Run = ONE_REQUEST) -> Answer:
         """Answer one question; raises GatewayError.
 
         INVARIANT: two durable records enclose every disclosure: the intent of each attempt before
@@ -75,25 +98,19 @@ class Gateway:
         """
         deadline = asyncio.get_running_loop().time() + question.deadline_ms / 1000
         check_words(self.house, question)
-        inference = self._new_id("inf")
-        ledger = self._ledger.about(inference, actor, question)
-        with self._room():
-            try:
-                case = await self._case(inference, question, actor, ledger, deadline)
-                live, withheld = parted(self._minimised(case, live_tools(case.house, question)))
-            except (CallerError, SourceUnavailable) as refusal:
-                rules, revision = getattr(refusal, "because", ()), self.house.policies.revision
-                await ledger.refused(refusal.code, rules, revision=revision)
-                raise
+        inference = run.inference or self._new_id("inf")
+        ledger = self._ledger.about(inference, actor, question, fence=run.fence)
+        with self._room(), ledger.telling():
+            case, live, withheld = await self._begun(inference, question, actor, ledger, deadline)
             ledger.decided(case.decision, live, withheld)
+            live, lost = still_to_ask(live, await ledger.asked_before() if run.resumed else {})
             asked = Asked(ledger, rfc3339(case.as_of), deadline, self.guards)
             replies = await ask_all(live, asked, strategy=question.strategy)
+            replies += lost
             replies += await self._stood_in(case, asked, replies)
             replies += withheld_replies(withheld)
             findings = attributed(case, replies)
             conflicts = await compared(findings, case.house.rules, patient=question.subject)
-            context = result_context(case, self._clock())
-            fhir = bundle_of(context, case.house, findings, conflicts, replies) if as_fhir else None
             outcome = outcome_of(replies)
             receipt = await ledger.answered(
                 outcome, replies, conflicts, findings_json=digestible(findings, conflicts)
@@ -115,8 +132,16 @@ class Gateway:
             break_glass=case.decision.break_glass,
             receipt=receipt,
             retry_after_s=retry_after(outcome, replies),
-            fhir=fhir,
+            context=result_context(case, self._clock()),
         )
+
+    async def admit(self, inference: str, question: Question, actor: Actor) -> None:
+        """Refuse now what would be refused later, on the record; raises CallerError."""
+        deadline = asyncio.get_running_loop().time() + question.deadline_ms / 1000
+        check_words(self.house, question)
+        ledger = self._ledger.about(inference, actor, question)
+        if question.source is None:
+            await self._begun(inference, question, actor, ledger, deadline)
 
     async def preview(self, question: Question, actor: Actor) -> list[Prepared]:
         """What each tool would receive; nothing is sent and nothing is recorded as disclosed."""
@@ -157,6 +182,24 @@ class Gateway:
             "healthy": False if breaker == "open" else healthy,
             "held": None if hold is None else {"disclosure": hold.disclosure},
         }
+
+    async def _begun(
+        self,
+        inference: str,
+        question: Question,
+        actor: Actor,
+        ledger: InferenceLedger,
+        deadline: float,
+    ) -> tuple[Case, list[Prepared], list[Prepared]]:
+        """The case, and its tools parted by policy; a refusal is durable before it is raised."""
+        try:
+            case = await self._case(inference, question, actor, ledger, deadline)
+            live, withheld = parted(self._minimised(case, live_tools(case.house, question)))
+        except (CallerError, SourceUnavailable) as refusal:
+            rules, revision = getattr(refusal, "because", ()), self.house.policies.revision
+            await ledger.refused(refusal.code, rules, revision=revision)
+            raise
+        return case, live, withheld
 
     async def _case(
         self,

@@ -11,6 +11,7 @@ import msgspec
 
 from careweir.audit import Receipt
 from careweir.errors import QuestionInvalid
+from careweir_fhir.bundle import ResultContext
 from careweir_fhir.model import Conflict, Finding
 from careweir_kit.strict_json import JsonRefused, decode
 
@@ -127,8 +128,8 @@ class Answer:
     because: tuple[str, ...]
     break_glass: bool
     receipt: Receipt
+    context: ResultContext  # what the same answer as a Bundle needs besides
     retry_after_s: int | None = None
-    fhir: dict[str, Any] | None = None  # the same answer as a Bundle, where it was asked for
 
     def as_json(self) -> dict[str, Any]:
         """The body of CONTRACT §3."""

@@ -128,6 +128,24 @@ def parted(prepared: Sequence[Prepared]) -> tuple[list[Prepared], list[Prepared]
     return allowed, withheld
 
 
+def still_to_ask(
+    live: Sequence[Prepared], asked_before: Mapping[str, str]
+) -> tuple[list[Prepared], list[Reply]]:
+    """The tools that may be asked now, and a row for each that may not be asked a second time.
+
+    ``asked_before`` holds the disclosures of an earlier try by tool. A tool that recognises a
+    repeat (``idempotent`` in its file) is asked again; of any other nobody knows the answer.
+    """
+    lost = [one for one in live if one.tool.tool in asked_before and one.tool.idempotent == "none"]
+    replies = [
+        Reply(one.tool.tool, one.tool.version, one.tool.mode, "unknown",
+              "asked before an interruption; its answer is lost", attempts=1,
+              disclosure=asked_before[one.tool.tool])
+        for one in lost
+    ]  # fmt: skip
+    return [one for one in live if one not in lost], replies
+
+
 def withheld_replies(withheld: Sequence[Prepared]) -> list[Reply]:
     """A row for each tool that policy kept out."""
     return [

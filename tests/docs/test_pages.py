@@ -170,7 +170,6 @@ def test_every_route_that_a_page_names_is_real(page: Path, contract: dict[str, A
 
 # What the README says is missing, and a sign of it that would stand in the contract.
 MISSING = {
-    "No asynchronous answers": "/v1/inferences/{",
     "no results to read yet": "/fhir/RiskAssessment",
     "no results pushed by vendors": "/results",
     "no adjudication of conflicts": "/adjudication",

@@ -56,13 +56,21 @@ INFERENCE: dict[str, Any] = {
             "required": False,
             "schema": {"type": "string", "maxLength": 128},
             "description": "The same key with the same body gives the same answer once more.",
-        }
+        },
+        {
+            "name": "Prefer",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "examples": ["respond-async"]},
+            "description": "respond-async: 202 now, the answer at Location later.",
+        },
     ],
     "requestBody": _QUESTION,
     "responses": {
         "200": {"description": "An answer: complete or degraded.", "content": _BOTH},
+        "202": {"description": "Accepted; the answer will be at Location."},
         **_AUTH,
-        "409": _refused("The Idempotency-Key belongs to another body."),
+        "409": _refused("The Idempotency-Key belongs to another body, or is still in use."),
         "413": _refused("The body is above the limit."),
         "422": _refused("The question or its chart cannot be used."),
         "502": {"description": "No tool gave an answer.", "content": _BOTH},
@@ -150,6 +158,14 @@ FHIR_READ: dict[str, Any] = {
         **_FHIR_AUTH,
         "404": _fhir_refused("No such resource, or not for this reader."),
     }
+}
+KEPT: dict[str, Any] = {
+    "responses": {
+        "200": {"description": "The answer, whatever its outcome.", "content": _BOTH},
+        "202": {"description": "Still being answered: ask again after Retry-After."},
+        **_AUTH,
+        "404": _refused("No such inference, or not for this reader."),
+    },
 }
 
 _TEXT = {"type": ["string", "null"]}

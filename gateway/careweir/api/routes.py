@@ -12,20 +12,23 @@ from careweir.access import Actor
 from careweir.access.readers import READERS, check_reader
 from careweir.api import openapi
 from careweir.api.auth import TokenVerifier
-from careweir.api.idempotency import AnsweredOnce, checked_key
+from careweir.api.idempotency import checked_key, respond_async
+from careweir.api.problems import problem
 from careweir.audit import AuditTrail, Query, Stored
 from careweir.capabilities import described
-from careweir.errors import NotFound
+from careweir.errors import AccessDenied, NotFound, QuestionInvalid
 from careweir.holds import read_reason, release
+from careweir.jobs import Inferences, Kept
 from careweir.ledger import Ledger
 from careweir.pipeline import Gateway
 from careweir.preview import previewed
-from careweir.question import Answer, read_question, rfc3339
-from careweir.state import State
+from careweir.question import read_question, rfc3339
 
 FHIR_JSON = "application/fhir+json"
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 READY_S = 3.0  # a record that takes longer to say that it is well is not
+
+WORKERS = READERS | {"operator"}
 
 router = APIRouter()
 
@@ -39,17 +42,16 @@ class Services:
         *,
         verifier: TokenVerifier,
         trail: AuditTrail,
-        state: State,
+        inferences: Inferences,
         ledger: Ledger,
         deadline_ms_default: int,
     ) -> None:
         self.gateway = gateway
         self.verifier = verifier
         self.trail = trail
-        self.state = state
+        self.inferences = inferences
         self.ledger = ledger
         self.deadline_ms_default = deadline_ms_default
-        self.once = AnsweredOnce()
 
 
 def _services(request: Request) -> Services:
@@ -69,27 +71,63 @@ def _json(body: Any, *, status: int = 200, media_type: str = "application/json")
 async def infer(request: Request) -> Response:
     """Ask every tool of a capability about one patient; one compared, recorded answer."""
     services, actor = _services(request), _actor(request)
-    body = await request.body()
+    kept = await asked(request, services, actor, await request.body())
+    return _rendered(kept, services, as_fhir=FHIR_JSON in request.headers.get("accept", ""))
+
+
+async def asked(request: Request, services: Services, actor: Actor, body: bytes) -> Kept:
+    """Ask now, once for a key, or later, as the headers of the request say."""
+    key = checked_key(request.headers.get("idempotency-key"))
+    question = read_question(body, deadline_ms_default=services.deadline_ms_default)
+    if respond_async(request.headers.get("prefer")):
+        return await services.inferences.later(key, body, question, actor)
+    if key is not None:
+        return await services.inferences.once(key, body, question, actor)
+    return await services.inferences.now(question, actor)
+
+
+@router.get("/v1/inferences", openapi_extra=openapi.LIST)
+async def work_list(
+    request: Request, status: str = "unknown", after: str | None = None, limit: int = 50
+) -> Response:
+    """The work list: questions in which a tool was asked and nobody knows what it answered."""
+    services, actor = _services(request), _actor(request)
+    if actor.role not in WORKERS:
+        raise AccessDenied("the work list needs the role operator, auditor or privacy-officer")
+    if status != "unknown" or not 0 < limit <= 200:
+        raise QuestionInvalid("only unknown is listed, at most 200 a page", path="status, limit")
+    rows = await services.inferences.unknown(site=actor.site, after=after, limit=limit)
+    return _json({"inferences": rows})
+
+
+@router.get("/v1/inferences/{inference}", openapi_extra=openapi.KEPT)
+async def inference(request: Request, inference: str) -> Response:
+    """An answer that was given or is being made: for who asked, while it is kept."""
+    services, actor = _services(request), _actor(request)
+    kept, _record = await services.inferences.read(inference, actor)
+    if kept.state != "running":
+        await services.ledger.read(actor, what="answer", found=1)
     as_fhir = FHIR_JSON in request.headers.get("accept", "")
-
-    async def work() -> Response:
-        question = read_question(body, deadline_ms_default=services.deadline_ms_default)
-        return _answered(await services.gateway.answer(question, actor, as_fhir=as_fhir))
-
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return await work()
-    caller = (actor.client, actor.subject, checked_key(key), as_fhir)
-    return await services.once.run(caller, body, work)
+    return _rendered(kept, services, as_fhir=as_fhir, again=True)
 
 
-def _answered(answer: Answer) -> Response:
-    if answer.fhir is not None:
-        response = _json(answer.fhir, status=answer.status, media_type=FHIR_JSON)
-    else:
-        response = _json(answer.as_json(), status=answer.status)
-    if answer.retry_after_s is not None:
-        response.headers["Retry-After"] = str(answer.retry_after_s)
+def _rendered(kept: Kept, services: Services, *, as_fhir: bool, again: bool = False) -> Response:
+    """202 while it runs; then the answer, with 200 when it is read again whatever it says."""
+    if kept.state == "running":
+        body = {"id": kept.inference, "status": "running", "started": kept.started}
+        response = _json(body, status=202)
+        response.headers["Location"] = f"/v1/inferences/{kept.inference}"
+        response.headers["Retry-After"] = "1"
+        return response
+    if kept.problem is not None:
+        found = kept.problem
+        return problem(kept.status, found["code"], found["title"], found["detail"])
+    status = 200 if again else kept.status
+    if as_fhir:
+        return _json(kept.as_fhir(services.gateway.house), status=status, media_type=FHIR_JSON)
+    response = _json(kept.answer, status=status)
+    if kept.retry_after_s is not None and not again:
+        response.headers["Retry-After"] = str(kept.retry_after_s)
     return response
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from careweir.fanout.transport import Transport
@@ -89,11 +89,23 @@ def build(prepared: Prepared, *, request_id: str, as_of: str, deadline_ms: int) 
     """The request that would leave for this tool. Raises InputsMissing or VendorProtocolBroken."""
     ask = _ask(prepared, request_id, as_of, deadline_ms)
     try:
-        return prepared.adapter.module.build_request(prepared.tool, ask)  # type: ignore[no-any-return]
+        request: VendorRequest = prepared.adapter.module.build_request(prepared.tool, ask)
     except (InputsMissing, VendorError):
         raise
     except Exception:
         raise VendorProtocolBroken("the adapter failed while building the request") from None
+    return _recognisable(prepared, request)
+
+
+def _recognisable(prepared: Prepared, request: VendorRequest) -> VendorRequest:
+    """With the key by which the vendor knows a repeat: the same for each attempt of a question.
+
+    The pseudonym is of one question and one tool alone, and so is what is made from it.
+    """
+    if prepared.tool.idempotent != "key-header":
+        return request
+    key = hashlib.sha256(b"careweir idempotency key\n" + prepared.subject.encode()).hexdigest()
+    return replace(request, headers={**request.headers, "Idempotency-Key": key[:32]})
 
 
 async def attempt(

@@ -57,7 +57,7 @@ async def call(request: Request, name: str) -> Response:
     actor = asker if isinstance(asker, Actor) else actor_of(asker, given.user)
     templates = templates_for(gateway.house, capability, actor)
     question, cut = _question(request, capability, actor, asker, given, templates)
-    answer = await gateway.answer(question, actor)
+    answer = await _services(request).inferences.shown(question, actor)
     shown = cards(gateway.house, answer, cut=cut)
     await _cds(request).feedback.expect(answer, shown, site=question.site)
     return _json({"cards": shown})

@@ -16,9 +16,12 @@ from fastapi import APIRouter, Request, Response
 from careweir import __version__
 from careweir.api import openapi
 from careweir.api.fhir.base import FhirRoute, Json, MediaTypeUnsupported, address, services
-from careweir.api.outcomes import FHIR_JSON, fhir_json
+from careweir.api.outcomes import FHIR_JSON, fhir_json, refused
+from careweir.api.routes import asked
 from careweir.errors import QuestionInvalid
-from careweir.question import Answer, cut_out, read_question
+from careweir.jobs.kept import Kept
+from careweir.question import cut_out
+from careweir.stages import House
 from careweir_fhir import validate
 from careweir_kit.strict_json import JsonRefused, decode
 
@@ -79,10 +82,8 @@ async def infer(request: Request) -> Response:
     kind = request.headers.get("content-type", FHIR_JSON).partition(";")[0].strip().lower()
     if kind not in _BODIES:
         raise MediaTypeUnsupported(f"send {FHIR_JSON}")
-    body = question_body(await request.body())
-    question = read_question(body, deadline_ms_default=served.deadline_ms_default)
-    answer = await served.gateway.answer(question, actor, as_fhir=True)
-    return _response(answer)
+    kept = await asked(request, served, actor, question_body(await request.body()))
+    return _response(kept, served.gateway.house)
 
 
 @router.get("/OperationDefinition/infer", openapi_extra=openapi.OPEN)
@@ -91,15 +92,21 @@ async def definition(request: Request) -> Response:
     return fhir_json(operation_definition(address(request)))
 
 
-def _response(answer: Answer) -> Response:
-    assert answer.fhir is not None
-    body = answer.fhir
-    if answer.outcome == "failed":
+def _response(kept: Kept, house: House) -> Response:
+    if kept.state == "running":
+        response = Response(status_code=202)
+        response.headers["Content-Location"] = f"/v1/inferences/{kept.inference}"
+        return response
+    if kept.problem is not None:
+        found = kept.problem
+        return refused(kept.status, found["code"], found["title"], found["detail"])
+    body = kept.as_fhir(house)
+    if kept.status >= 500:
         body = next(entry["resource"] for entry in body["entry"]
                     if entry["resource"]["resourceType"] == "OperationOutcome")  # fmt: skip
-    response = fhir_json(body, status=answer.status)
-    if answer.retry_after_s is not None:
-        response.headers["Retry-After"] = str(answer.retry_after_s)
+    response = fhir_json(body, status=kept.status)
+    if kept.retry_after_s is not None:
+        response.headers["Retry-After"] = str(kept.retry_after_s)
     return response
 
 
