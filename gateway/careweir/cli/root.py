@@ -7,7 +7,7 @@ import sys
 import typer
 
 from careweir import __version__
-from careweir.cli import adapter, audit, bench, conflicts, demo, minimise, policy, serve
+from careweir.cli import adapter, audit, bench, conflicts, demo, drill, minimise, policy, serve
 from careweir.cli.out import Refused, say
 from careweir.errors import ConfigInvalid, GatewayError, PolicyInvalid
 
@@ -29,6 +29,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("minimise")(minimise.minimise)
 app.command("bench")(bench.bench)
+app.command("drill")(drill.drill)
 app.add_typer(conflicts.app, name="conflicts")
 app.add_typer(adapter.app, name="adapter")
 app.add_typer(policy.app, name="policy")

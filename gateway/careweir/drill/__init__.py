@@ -1,0 +1,1 @@
+"""Rehearse the outages of a configuration and show what callers would have seen."""
