@@ -185,3 +185,19 @@ def test_the_text_analytics_sample_is_no_fever_and_a_dose_of_metoprolol() -> Non
         {"value": 25.0, "unit": "mg"},
     )
     assert result["model"]["version"] == "2022-03-01"
+
+
+def test_the_risk_assessment_sample_is_a_risk_with_its_band() -> None:
+    loaded = ADAPTERS["fhir_service"]
+    assert loaded.example_tool is not None
+    answer = VendorAnswer(200, {"content-type": "application/json"}, _sample("fhir_services.md", 0))
+
+    result = replay(loaded, loaded.example_tool, answer)
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    (finding,) = result["findings"]
+    assert (finding["value"], finding["code"]["code"], finding["threshold_band"]) == (
+        0.41,
+        "91302008",
+        "medium",
+    )

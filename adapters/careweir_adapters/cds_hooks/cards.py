@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from careweir_adapters.cds_hooks.mapping import Answer, at
-from careweir_adapters.cds_hooks.wire import Action, Card, patient_references, plain
+from careweir_adapters.cds_hooks.wire import Action, Card
 from careweir_fhir.model import Coding, Finding
 from careweir_kit.errors import VendorProtocolBroken
 from careweir_kit.mapping import risk_finding
 from careweir_kit.payload import bare_reference, codings
+from careweir_kit.references import patient_references, plain
 from careweir_kit.tool import Tool
 
 # What creating a resource of this type asks for; any other action is "do".

@@ -87,6 +87,11 @@ def readmission_stays(values: Numbers) -> float:
     return _logistic(values, _READMISSION_STAYS, intercept=-1.6)
 
 
+def readmission_fhir(values: Numbers) -> float:
+    """Age, earlier stays and three laboratory values."""
+    return _logistic(values, {**_READMISSION, "prior_adm": (1, 0.600, False)}, intercept=-1.7)
+
+
 def deterioration_bedside(values: Numbers) -> float:
     """Vital signs, with breathing first."""
     return _logistic(values, _DETERIORATION, intercept=-2.6)
@@ -120,6 +125,7 @@ NUMBER_BRAINS: Final[Mapping[str, Callable[[Numbers], float]]] = {
     "sepsis_bedside": sepsis_bedside,
     "readmission_logistic": readmission_logistic,
     "readmission_stays": readmission_stays,
+    "readmission_fhir": readmission_fhir,
     "deterioration_bedside": deterioration_bedside,
     "no_show_logistic": no_show_logistic,
     "no_show_habit": no_show_habit,

@@ -1,0 +1,1 @@
+"""FHIR-native decision support: RiskAssessment and GuidanceResponse."""
