@@ -201,3 +201,32 @@ def test_the_risk_assessment_sample_is_a_risk_with_its_band() -> None:
         "91302008",
         "medium",
     )
+def test_the_comprehend_medical_sample_is_no_fever_and_pain_in_the_left_knee() -> None:
+    result = _replayed("aws_comprehend_medical", "aws_comprehend_medical.md")
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    fever, pain = result["findings"]
+    assert (fever["code"]["code"], fever["polarity"], fever["verified"]) == (
+        "R50.9",
+        "absent",
+        True,
+    )
+    assert (pain["code"]["code"], pain["laterality"], pain["body_site"]) == (
+        "M25.562",
+        "left",
+        "knee",
+    )
+    assert (pain["confidence"], pain["confidence_kind"]) == (0.93, "detection")
+    assert pain["span"] == {"start": 20, "end": 24, "text": "pain"}
+    assert result["model"]["version"] == "2.5.0"
+
+
+def test_the_comprehend_medical_error_is_about_our_request() -> None:
+    loaded = ADAPTERS["aws_comprehend_medical"]
+    assert loaded.example_tool is not None
+    text = (VENDORS / "aws_comprehend_medical.md").read_text(encoding="utf-8")
+    (error,) = re.findall(r"Error 400: `(.*?)`", text)
+
+    result = replay(loaded, loaded.example_tool, VendorAnswer(400, {}, error.encode()))
+
+    assert result["outcome"] == "bad_request"

@@ -14,6 +14,7 @@ from careweir_adapters.azure_ta4h.mapping import SYSTEMS, Answer
 from careweir_adapters.azure_ta4h.wire import Assertion, Entity, Readable
 from careweir_fhir.model import Coding, Dose, Finding, Laterality, Polarity, Span
 from careweir_kit.codes import verified, well_formed
+from careweir_kit.phrases import dose_of, side_of
 from careweir_kit.spans import checked
 from careweir_kit.units import unit_of
 
@@ -23,26 +24,6 @@ _CERTAINTY: Final[Mapping[str, Polarity]] = {
     "positivepossible": "indeterminate",
     "neutralpossible": "indeterminate",
     "negativepossible": "indeterminate",
-}
-_SIDES: Final[Mapping[str, Laterality]] = {
-    "left": "left",
-    "right": "right",
-    "bilateral": "bilateral",
-    "bilaterally": "bilateral",
-    "both": "bilateral",
-    "left-sided": "left",
-    "right-sided": "right",
-}
-_DOSE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)\s*([A-Za-zµμ]{1,5})", re.ASCII)
-_DOSE_UNITS: Final[Mapping[str, str]] = {
-    "mg": "mg",
-    "g": "g",
-    "mcg": "ug",
-    "ug": "ug",
-    "ml": "mL",
-    "l": "L",
-    "mmol": "mmol",
-    "meq": "meq",
 }
 _NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 
@@ -147,12 +128,8 @@ def _words(found: Readable, ends: Ends, role: str) -> list[str]:
 def _side(found: Readable, related: Mapping[int, Ends], ends: Ends) -> Laterality | None:
     """The side of the entity itself, else that of its body site; two sides are both."""
     through = [related.get(site, {}) for site in ends.get("BodySite", ())]
-    for joined in ([ends], through):
-        said = {_SIDES.get(w.lower()) for one in joined for w in _words(found, one, "Direction")}
-        sides = said - {None}
-        if sides:
-            return sides.pop() if len(sides) == 1 else "bilateral"
-    return None
+    own = side_of(_words(found, ends, "Direction"))
+    return own or side_of(word for one in through for word in _words(found, one, "Direction"))
 
 
 def _site(found: Readable, ends: Ends) -> str | None:
@@ -161,11 +138,8 @@ def _site(found: Readable, ends: Ends) -> str | None:
 
 
 def _dose(found: Readable, ends: Ends) -> Dose | None:
-    """A plain amount with a unit of mass, volume or substance; anything else is no dose."""
     said = _words(found, ends, "Dosage")
-    match = _DOSE.fullmatch(said[0].strip()) if len(said) == 1 else None
-    unit = _DOSE_UNITS.get(match[2].lower()) if match else None
-    return Dose(value=float(match[1]), unit=unit) if match and unit else None
+    return dose_of(said[0]) if len(said) == 1 else None
 
 
 def _measured(found: Readable, ends: Ends, entity: Entity) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""AWS Comprehend Medical: one text in, entities with ranked codes out."""
