@@ -22,14 +22,24 @@ Bound = list[str | int]
 class Terms:
     """Collects conditions over ``table``, which the statement calls ``name``.
 
-    ``mark`` writes the n-th bound value (``?`` or ``$3``); ``hint`` is for SQLite.
+    ``mark`` writes the n-th bound value (``?`` or ``$3``); ``hint`` is for SQLite. ``few_ends``
+    says that the outcomes that are asked for are few: then the search begins with them.
     """
 
-    def __init__(self, table: str, name: str, mark: Callable[[int], str], *, hint: bool) -> None:
+    def __init__(
+        self,
+        table: str,
+        name: str,
+        mark: Callable[[int], str],
+        *,
+        hint: bool,
+        few_ends: bool = True,
+    ) -> None:
         self._table = table
         self._name = name
         self._mark = mark
         self._hint = hint
+        self._few_ends = few_ends
         self.values: Bound = []
         self.found: list[str] = []
 
@@ -82,8 +92,10 @@ class Terms:
     def _ends(self, query: Query) -> None:
         """By what became of a disclosure, which stands in another entry."""
         ends = f"SELECT disclosure FROM {self._table} AS o WHERE o.type = 'outcome' AND"  # noqa: S608
-        if query.ended is not None:
+        same = f"o.disclosure = {self._name}.disclosure AND o.outcome"
+        if query.ended is not None and self._few_ends:
             self.found.append(f"disclosure IN ({ends} o.outcome IN {self._list(query.ended)})")
+        elif query.ended is not None:
+            self.found.append(f"EXISTS ({ends} {same} IN {self._list(query.ended)})")
         if query.ended_not is not None:
-            same = f"o.disclosure = {self._name}.disclosure AND o.outcome NOT IN"
-            self.found.append(f"EXISTS ({ends} {same} {self._list(query.ended_not)})")
+            self.found.append(f"EXISTS ({ends} {same} NOT IN {self._list(query.ended_not)})")

@@ -15,23 +15,17 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from careweir.app import load_house
-from careweir.audit import JSON, AuditKeys, AuditTrail, Entry, Query, open_trail, verify
-from careweir.audit.entry import encode
-from careweir.bench.chart import SUBJECT, small_chart
+from careweir.audit import AuditTrail, Entry, Query, verify
 from careweir.bench.figure import Budget, Figure, fastest_s
-from careweir.bench.minimise import minimise_all, some_tools
+from careweir.bench.record import disclosure, open_bench_trail, write_record
 from careweir.bench.size import Size
-from careweir.ids import new_id
 
 SLOW_FSYNC_S = 0.002
-BATCH = 2_500
 _MAX_LONE_APPENDS = 400
 
 
@@ -57,7 +51,7 @@ def fsync_seconds(folder: Path, times: int) -> float:
 
 
 async def _appending(folder: Path, size: Size, fsync_s: float) -> Figure:
-    trail, _ = await _trail(folder)
+    trail, _ = await open_bench_trail(folder)
     entries = disclosure()
     lone = min(size.audit_appends * 5, _MAX_LONE_APPENDS)
     each_s = await _appends(trail, entries, callers=1, times=lone)
@@ -87,71 +81,17 @@ async def _appends(
     return time.perf_counter() - started
 
 
-async def _trail(folder: Path) -> tuple[AuditTrail, AuditKeys]:
-    keys = AuditKeys.load_or_create(folder / "keys")
-    trail = await open_trail(
-        data_dir=folder, database_url=None, replica="bench", keys=keys,
-        clock=lambda: datetime.now(UTC),
-    )  # fmt: skip
-    return trail, keys
-
-
-def disclosure() -> list[Entry]:
-    """What one inference with one tool puts on the record: intent, outcome, decision, answer."""
-    house = load_house(None)
-    manifest = minimise_all(small_chart(), house, some_tools(house, 1))[0].manifest
-    name = new_id("dis")
-    facts = {
-        "inference": new_id("inf"), "patient_key": sha256(SUBJECT.encode()).hexdigest()[:32],
-        "actor": "Practitioner/bench", "client": "bench",
-    }  # fmt: skip
-    body: dict[str, JSON] = {
-        "attempt": 1,
-        "manifest": manifest.sealed(id=name, body=b"{}").model_dump(mode="json"),
-    }
-    answer: dict[str, JSON] = {
-        "tools": [{"tool": manifest.tool, "status": "answered", "findings": 1}]
-    }
-    return [
-        Entry(type="intent", body=body, disclosure=name, tool=manifest.tool, **facts),
-        Entry(type="outcome", body={"attempt": 1}, disclosure=name, outcome="answered", **facts),
-        Entry(type="decision", body={"because": ["grant bench"]}, outcome="permit", **facts),
-        Entry(type="answer", body=answer, outcome="complete", **facts),
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    keys: AuditKeys
-    bodies: list[bytes]
-
-
-async def _write(folder: Path, events: int) -> _Written:
-    """A trail of about ``events`` entries: inferences of four entries each."""
-    trail, keys = await _trail(folder)
-    intent, outcome, *rest = disclosure()
-    for first in range(0, events, BATCH):
-        waiting = []
-        for _ in range(min(BATCH, events - first) // 4):
-            name = new_id("dis")
-            for entry in (_renamed(intent, name), _renamed(outcome, name), *rest):
-                waiting.append(trail.submit(entry))
-        await asyncio.gather(*waiting)
-    rows = [row async for row in trail.read(Query())]
-    await trail.close()
-    return _Written(keys, [encode(row.entry, row.recorded).body for row in rows])
-
-
-def _renamed(entry: Entry, name: str) -> Entry:
-    return Entry(
-        type=entry.type, body=entry.body, inference=entry.inference, disclosure=name,
-        patient_key=entry.patient_key, actor=entry.actor, client=entry.client, tool=entry.tool,
-        outcome=entry.outcome,
-    )  # fmt: skip
-
-
 def _verifying(folder: Path, size: Size) -> Iterator[Figure]:
-    written = asyncio.run(_write(folder, size.verify_events))
+    written = asyncio.run(write_record(folder, size.verify_events))
+    yield Figure(
+        benchmark="audit",
+        what=f"write a record of {written.entries} entries, {_disk_mb(folder):.0f} MB",
+        value=written.entries / written.seconds,
+        unit="entries/s",
+        baseline=1 / written.seconds,
+        baseline_what="whole records",
+    )
+    yield from asyncio.run(_searching(folder, size))
     report = verify(data_dir=folder, keys=written.keys)
     assert report.status == "clean", report.first_bad
     ours, bare = fastest_s(
@@ -177,3 +117,41 @@ def _verifying(folder: Path, size: Size) -> Iterator[Figure]:
         baseline=len(written.bodies) / bare,
         baseline_what="bare SHA-256",
     )
+
+
+def _disk_mb(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.glob("audit.db*")) / 1e6
+
+
+async def _searching(folder: Path, size: Size) -> list[Figure]:
+    """The newest page of 50 of usual searches, beside the newest page of all."""
+    trail, _ = await open_bench_trail(folder)
+    newest = [row async for row in trail.read(Query(type="intent", newest_first=True, limit=1))]
+    entry = newest[0].entry
+    found = []
+    bare_s = await _page_s(trail, Query(), size.rounds)
+    for name, query in (
+        ("patient", Query(patient_key=entry.patient_key)),
+        ("actor", Query(actor=entry.actor)),
+        ("tool", Query(tool=entry.tool)),
+        ("failed disclosures", Query(type="intent", ended=("vendor_timed_out",))),
+        ("nobody's", Query(actor="nobody")),
+    ):
+        taken = await _page_s(trail, query, size.rounds)
+        found.append(
+            Figure("audit", f"search by {name}, newest 50", taken * 1e3, "ms", bare_s * 1e3,
+                   "newest 50 of all")
+        )  # fmt: skip
+    await trail.close()
+    return found
+
+
+async def _page_s(trail: AuditTrail, query: Query, rounds: int) -> float:
+    page = replace(query, newest_first=True, limit=50)
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        async for _ in trail.read(page):
+            pass
+        taken.append(time.perf_counter() - started)
+    return sorted(taken)[len(taken) // 2]

@@ -16,7 +16,7 @@ class Size:
     chart_bytes: tuple[int, ...]
     audit_callers: int
     audit_appends: int  # each caller's, and of the one who waits for every commit
-    verify_events: int
+    verify_events: int  # entries of the record that is written, searched and verified
     conflict_findings: tuple[int, ...]
     fhir_findings: int
     requests_s: float  # how long each load on the gateway lasts
@@ -30,7 +30,7 @@ FULL = Size(
     chart_bytes=(500_000, 5_000_000),
     audit_callers=64,
     audit_appends=60,
-    verify_events=25_000,
+    verify_events=1_000_000,
     conflict_findings=(1_000, 10_000),
     fhir_findings=100,
     requests_s=1.0,
