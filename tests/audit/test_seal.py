@@ -14,8 +14,7 @@ import pytest
 from audit.conftest import Clock, intent, outcome
 from careweir.audit import AuditKeys, AuditTrail, open_trail, verify
 from careweir.audit.merkle import Tree, extends, includes
-from careweir.audit.note import Signer, open_note
-from careweir.audit.seal import ORIGIN
+from careweir.audit.note import ORIGIN, Signer, open_note
 from careweir.audit.witness import FileWitness, SyslogWitness, Witness, witnessed
 
 KEYS = AuditKeys(mac=b"m" * 32, patient=b"p" * 32, signing=b"s" * 32)

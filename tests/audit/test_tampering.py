@@ -19,9 +19,8 @@ from audit.conftest import Clock, intent, outcome
 from careweir.audit import AuditKeys, Query, open_trail
 from careweir.audit.chain import entry_hash, writer_prefix
 from careweir.audit.entry import Row, agrees
-from careweir.audit.note import Signer
+from careweir.audit.note import ORIGIN, Signer
 from careweir.audit.report import Findings
-from careweir.audit.seal import ORIGIN
 from careweir.audit.store import Seal
 from careweir.audit.verify import verify_source
 from careweir.audit.walk import RawRow, Walk
@@ -41,6 +40,8 @@ class Held:
         self.rows = rows
         self.seals: Sequence[Seal] = seals
         self.total: int | None = len(rows)
+        self.begun = None
+        self.archived = 0
 
     def alive(self, writer: str) -> bool:
         return False
@@ -159,7 +160,7 @@ TAMPERINGS: list[Callable[[Rows, random.Random], Rows]] = [
 
 
 def test_the_untouched_rows_are_clean(sealed: tuple[Rows, list[Seal]]) -> None:
-    report = verify_source(Held(*sealed), keys=KEYS, key=KEY)
+    report = verify_source(Held(*sealed), keys=KEYS, trusted=[KEY])
 
     assert (report.status, report.sealed) == ("clean", len(sealed[0]))
 
@@ -176,7 +177,7 @@ def test_every_random_tampering_of_sealed_rows_is_caught_and_named(
         changed = tamper(rows, source)
         if changed == rows:
             continue
-        report = verify_source(Held(changed, seals), keys=KEYS, key=KEY)
+        report = verify_source(Held(changed, seals), keys=KEYS, trusted=[KEY])
         assert report.status == "tampered", (seed, number, tamper.__name__)
         assert report.first_bad is not None
         named[report.first_bad.problem] += 1
@@ -197,4 +198,4 @@ def test_the_tree_alone_catches_what_a_thief_of_the_mac_key_does(
         changed = tamper(rows, source)
         if [row[:4] + row[5:] for row in changed] == [row[:4] + row[5:] for row in rows]:
             continue  # only a MAC was changed, and nobody looks at it here
-        assert verify_source(Held(changed, seals), keys=None, key=KEY).status == "tampered"
+        assert verify_source(Held(changed, seals), keys=None, trusted=[KEY]).status == "tampered"

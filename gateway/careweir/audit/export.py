@@ -21,6 +21,7 @@ import orjson
 
 from careweir.audit.entry import COLUMNS, Encoded, Query, Row, encoded_from_body
 from careweir.audit.report import Findings, Problem
+from careweir.audit.seal import Begun
 from careweir.audit.store import Seal, Store
 from careweir.audit.walk import RawRow, Walk
 
@@ -107,6 +108,8 @@ class ExportSource:
         self._path = path
         self.total: int | None = None
         self.seals: Sequence[Seal] = ()
+        self.begun: Begun | None = None
+        self.archived = 0
 
     def alive(self, writer: str) -> bool:
         return False

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def seal_file(database: Path, mac_key: bytes) -> None:
         file.write(mac + b" " + body)
 
 
-def file_damage(database: Path, mac_key: bytes | None) -> str | None:
+def file_damage(database: Path, mac_keys: Sequence[bytes]) -> str | None:
     """How the file differs from its seal; None if it does not, or has none.
 
     The seal is worth its MAC: without the key it is compared all the same.
@@ -50,9 +50,9 @@ def file_damage(database: Path, mac_key: bytes | None) -> str | None:
     if not seal_path(database).is_file():
         return None
     mac, _, body = seal_path(database).read_bytes().partition(b" ")
-    if mac_key is not None:  # rows are judged by their MAC under the same key
-        expected = hmac.digest(mac_key, _DOMAIN + body, "sha256").hex().encode()
-        if not hmac.compare_digest(mac, expected):
+    if mac_keys:  # rows are judged by their MAC under the same keys
+        made = [hmac.digest(key, _DOMAIN + body, "sha256").hex().encode() for key in mac_keys]
+        if not any(hmac.compare_digest(mac, expected) for expected in made):
             return "the seal of the file is not ours"
     try:
         sealed = orjson.loads(body)

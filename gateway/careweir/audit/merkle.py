@@ -152,6 +152,20 @@ class Frontier:
         self.peaks.append(leaf)
         self.size += 1
 
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Add leaf hashes, a level at a time."""
+        nodes, size, fresh = list(leaves), self.size, list[bytes]()
+        self.size += len(nodes)
+        while nodes:
+            if size & 1:
+                nodes.insert(0, self.peaks.pop())
+            if len(nodes) & 1:
+                fresh.append(nodes.pop())
+            pairs = zip(nodes[::2], nodes[1::2], strict=True)
+            nodes = [sha256(b"\1" + left + right).digest() for left, right in pairs]
+            size >>= 1
+        self.peaks += reversed(fresh)
+
     def root(self) -> bytes:
         """The root over all leaves."""
         if not self.peaks:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+ORIGIN = "careweir-audit"
 _ED25519 = b"\x01"
 _DASH = "— "
 
@@ -70,28 +72,45 @@ class VerifierKey:
 
 
 class Signer:
-    """Signs checkpoints of one origin; the origin is also the key's name."""
+    """Signs checkpoints of one origin; the origin is also the key's name.
 
-    def __init__(self, origin: str, seed: bytes) -> None:
+    ``also`` signs beside it: the key that a rotation brings.
+    """
+
+    def __init__(self, origin: str, seed: bytes, also: Signer | None = None) -> None:
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self._also = also
         self.key = VerifierKey(origin, self._private.public_key().public_bytes_raw())
 
     def sign(self, size: int, root: bytes) -> str:
         """A signed checkpoint over ``size`` leaves."""
-        text = Checkpoint(self.key.name, size, root).text()
+        return self.sign_text(Checkpoint(self.key.name, size, root).text())
+
+    def sign_text(self, text: str) -> str:
+        """A signed note; ``text`` ends with a newline."""
+        return f"{text}\n{self.line_under(text)}{self._also.line_under(text) if self._also else ''}"
+
+    def line_under(self, text: str) -> str:
+        """Only this key's signature line."""
         signature = base64.b64encode(self.key.id + self._private.sign(text.encode())).decode()
-        return f"{text}\n{_DASH}{self.key.name} {signature}\n"
+        return f"{_DASH}{self.key.name} {signature}\n"
 
 
-def open_note(note: str, keys: list[VerifierKey]) -> Checkpoint:
+def open_note(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:
     """Read a checkpoint that one of ``keys`` signed, or raise NoteInvalid.
 
     Signatures of unknown keys are passed over, a bad one of a known key never.
     """
+    text, _ = signed_text(note, keys)
+    return _parse(text)
+
+
+def signed_text(note: str, keys: Sequence[VerifierKey]) -> tuple[str, list[VerifierKey]]:
+    """What a note says, and who of ``keys`` signed it: one at least, or NoteInvalid."""
     text, found, signatures = note.rpartition("\n\n")
     text += "\n"
     known = {(key.name, key.id): key for key in keys}
-    good = False
+    signed: list[VerifierKey] = []
     for line in signatures.splitlines():
         name, _, encoded = line.removeprefix(_DASH).partition(" ")
         try:
@@ -101,10 +120,10 @@ def open_note(note: str, keys: list[VerifierKey]) -> Checkpoint:
         key = known.get((name, raw[:4]))
         if key is not None:
             _check(key, raw[4:], text)
-            good = True
-    if not found or not good:
+            signed.append(key)
+    if not found or not signed:
         raise NoteInvalid("no signature of a known key")
-    return _parse(text)
+    return text, signed
 
 
 def _check(key: VerifierKey, signature: bytes, text: str) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from careweir.audit.keys import AuditKeys
-from careweir.audit.note import Signer
+from careweir.audit.note import ORIGIN, Signer
 from careweir.audit.postgres import PostgresStore
-from careweir.audit.seal import ORIGIN, Sealer
+from careweir.audit.seal import Sealer
 from careweir.audit.spool import Spool
 from careweir.audit.sqlite import SqliteStore
 from careweir.audit.store import Store
@@ -30,6 +30,7 @@ async def open_trail(
     keys: AuditKeys,
     clock: Callable[[], datetime],
     witnesses: Sequence[Witness] = (),
+    cosigner: Signer | None = None,
 ) -> AuditTrail:
     """A trail that writes, with a writer of its own: the replica and this boot.
 
@@ -37,6 +38,7 @@ async def open_trail(
         data_dir: holds the SQLite file, unless ``database_url`` is given, and the spool.
         database_url: a PostgreSQL URL.
         witnesses: who else keeps the checkpoints.
+        cosigner: signs them beside the signing key, while a new one is being announced.
         clock: the time of an entry, with its zone.
 
     Raises:
@@ -47,8 +49,11 @@ async def open_trail(
         raise ConfigInvalid("a replica's name is 1 to 32 letters, digits, '.' or '-'")
     writer = f"{replica}.{uuid4().hex[:16]}"
     store = _store(data_dir, database_url, keys)
-    sealer = Sealer(store, Signer(ORIGIN, keys.signing), witnesses) if keys.signing else None
-    trail = Trail(store, Spool(data_dir, keys.mac), keys, clock, writer, sealer)
+    sealer = None
+    if keys.signing:
+        signer = Signer(ORIGIN, keys.signing, also=cosigner)
+        sealer = Sealer(store, signer, witnesses, keys.public())
+    trail = Trail(store, Spool(data_dir, *keys.macs), keys, clock, writer, sealer)
     await trail.start()
     return trail
 

@@ -11,6 +11,7 @@ from asyncpg.cursor import Cursor
 from careweir.audit.entry import Row, agrees
 from careweir.audit.postgres import ROW_SQL, SEALS, connect, is_alive
 from careweir.audit.report import Findings, Problem
+from careweir.audit.seal import Begun
 from careweir.audit.store import SCHEMA_VERSION, Seal
 from careweir.audit.walk import Full, RawRow, Walk
 
@@ -36,6 +37,8 @@ class PostgresSource:
         self._alive: set[str] = set()
         self.total: int | None = None
         self.seals: Sequence[Seal] = ()
+        self.begun: Begun | None = None
+        self.archived = 0
 
     def alive(self, writer: str) -> bool:
         return writer in self._alive

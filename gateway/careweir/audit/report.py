@@ -19,6 +19,8 @@ PROBLEMS: dict[str, str] = {
     "missing_tail": "the end of a chain, or all of it, is gone: a later writer knew of more",
     "file_changed": "bytes of a closed database file that belong to no entry were changed",
     "checkpoint_mismatch": "the entries are not those that a signed checkpoint covers",
+    "key_unknown": "a key was announced for which no trusted key vouches",
+    "archive_unrecorded": "entries are gone that no archive on the record has put aside",
     "unreadable": "a part of the file cannot be read",
     "schema_changed": "the tables, indexes or triggers are not those that careweir made",
     "schema_unknown": "a schema that this careweir does not know",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,7 +25,6 @@ from careweir.audit.store import Head, Seal, Store
 from careweir.audit.witness import Witness
 from careweir.errors import AuditUnavailable
 
-ORIGIN = "careweir-audit"
 INTERVAL_S = 0.5
 
 
@@ -34,6 +34,14 @@ class Range(NamedTuple):
     writer: str
     first: int
     last: int
+
+
+class Begun(NamedTuple):
+    """Where the tree stood at a seal: its size, its peaks, and seq and hash of each chain."""
+
+    size: int
+    peaks: tuple[bytes, ...]
+    chains: Mapping[str, tuple[int, bytes]]
 
 
 class Proof(NamedTuple):
@@ -63,9 +71,16 @@ def ranges_of(seal: Seal) -> list[Range]:
 class Sealer:
     """Seals while it leads; does nothing while another replica does."""
 
-    def __init__(self, store: Store, signer: Signer, witnesses: Sequence[Witness]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        witnesses: Sequence[Witness],
+        trusted: Sequence[VerifierKey] = (),
+    ) -> None:
         self._store = store
         self._signer = signer
+        self._trusted = [signer.key, *trusted]
         self._witnesses = witnesses
         self._frontier: Frontier | None = None
         self._sealed: dict[str, int] = {}
@@ -132,19 +147,19 @@ class Sealer:
     async def _loaded(self) -> Frontier:
         if self._frontier is None:
             seals = await self._store.seals()
-            self._frontier = _frontier(seals, self._signer.key)
+            self._frontier = _frontier(seals, self._trusted)
             self._sealed = {}
             for seal in seals:
                 self._sealed.update((r.writer, r.last) for r in ranges_of(seal))
         return self._frontier
 
 
-def _frontier(seals: Sequence[Seal], key: VerifierKey) -> Frontier:
+def _frontier(seals: Sequence[Seal], keys: Sequence[VerifierKey]) -> Frontier:
     """Where the last seal left the tree; its peaks must give the root that it signed."""
     if not seals:
         return Frontier()
     try:
-        checkpoint = open_note(seals[-1].note, [key])
+        checkpoint = open_note(seals[-1].note, keys)
         peaks = [bytes.fromhex(peak) for peak in orjson.loads(seals[-1].ranges)["peaks"]]
         frontier = Frontier(checkpoint.size, peaks)
         if frontier.root() != checkpoint.root:
@@ -186,15 +201,23 @@ async def prove(store: Store, writer: str, seq: int) -> Proof | None:
 
 
 class SealCheck:
-    """Checks seals against the hashes that a walk brings, in one pass over the entries."""
+    """Checks seals against the hashes that a walk brings, in one pass over the entries.
 
-    def __init__(self, seals: Sequence[Seal], key: VerifierKey | None) -> None:
+    ``keys`` may grow meanwhile, as keys are announced; without any the signatures are not
+    checked. ``begun`` is where the tree and its chains stood before the first seal.
+    """
+
+    def __init__(
+        self, seals: Sequence[Seal], keys: Sequence[VerifierKey], begun: Begun | None = None
+    ) -> None:
         self._left = list(reversed(seals))
-        self._key = key
-        self._frontier = Frontier()
-        self._waiting: dict[str, tuple[int, list[bytes]]] = {}
+        self._keys = keys
+        self._frontier = Frontier(begun.size, begun.peaks) if begun else Frontier()
+        self._waiting: dict[str, tuple[int, list[bytes]]] = {
+            writer: (seq + 1, []) for writer, (seq, _) in (begun.chains if begun else {}).items()
+        }
         self._prefixes: dict[str, bytes] = {}
-        self.roots: dict[int, bytes] = {0: self._frontier.root()}
+        self.roots: dict[int, bytes] = {self._frontier.size: self._frontier.root()}
         self.bad: list[str] = []
 
     def advance(self, fresh: Mapping[str, list[bytes]]) -> None:
@@ -238,8 +261,8 @@ class SealCheck:
         self.roots[self._frontier.size] = self._frontier.root()
         try:
             assert seal.size == self._frontier.size
-            if self._key is not None:
-                checkpoint = open_note(seal.note, [self._key])
+            if self._keys:
+                checkpoint = open_note(seal.note, self._keys)
                 assert (checkpoint.size, checkpoint.root) == (seal.size, self._frontier.root())
         except (NoteInvalid, AssertionError):
             self.bad.append(f"the checkpoint of {seal.size} entries does not hold")
@@ -251,6 +274,11 @@ class SealCheck:
             return
         prefix = self._prefixes.setdefault(run.writer, writer_prefix(run.writer))
         count = run.last - run.first + 1
-        for seq, digest in enumerate(waiting[:count], start=start):
-            self._frontier.append(leaf_of(prefix, seq, digest))
+        head = b"\0" + prefix
+        self._frontier.extend(
+            [
+                sha256(head + seq.to_bytes(8, "big") + digest).digest()
+                for seq, digest in enumerate(waiting[:count], start=start)
+            ]
+        )
         self._waiting[run.writer] = run.last + 1, waiting[count:]

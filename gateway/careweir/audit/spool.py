@@ -22,16 +22,18 @@ _DOMAIN = b"careweir audit spool\n"
 class Spool:
     """An append-only file beside the database; without a directory it keeps nothing."""
 
-    def __init__(self, directory: Path | None, mac_key: bytes) -> None:
+    def __init__(self, directory: Path | None, mac_key: bytes, *older: bytes) -> None:
         self._path = directory / SPOOL_FILE if directory else None
-        self._mac_key = mac_key
+        self._keys = (mac_key, *older)
         self.rejected = 0
 
     def append(self, entries: Sequence[Encoded]) -> bool:
         """Write the entries and fsync. False if they are not safe there."""
         if self._path is None or not entries:
             return not entries
-        lines = b"".join(self._mac(entry.body) + b" " + entry.body + b"\n" for entry in entries)
+        lines = b"".join(
+            _mac(self._keys[0], entry.body) + b" " + entry.body + b"\n" for entry in entries
+        )
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
@@ -52,7 +54,7 @@ class Spool:
         self.rejected = 0
         for line in self._path.read_bytes().split(b"\n"):
             mac, _, body = line.partition(b" ")
-            if line and hmac.compare_digest(mac, self._mac(body)):
+            if line and any(hmac.compare_digest(mac, _mac(key, body)) for key in self._keys):
                 entries.append(encoded_from_body(body))
             elif line:
                 self.rejected += 1
@@ -73,8 +75,9 @@ class Spool:
             self.rejected = 0
             _sync_directory(self._path.parent)
 
-    def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._mac_key, _DOMAIN + body, "sha256").hex().encode()
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, _DOMAIN + body, "sha256").hex().encode()
 
 
 def _sync_directory(directory: Path) -> None:

@@ -23,6 +23,7 @@ DATABASE_FILE = "audit.db"
 WRITERS_DIR = "audit-writers"
 APPLICATION_ID = 0x63727772  # "crwr"
 BUSY_MS = 2_000
+FEW = 2_000  # disclosures
 
 OBJECTS = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
 SEALER_LOCK = "sealer"
@@ -295,7 +296,7 @@ class SqliteStore:
         return self._reader
 
     def _count(self, query: Query) -> int:
-        where, values = _where(query)
+        where, values = _where(self._read(), query)
         limit = -1 if query.limit is None else query.limit
         found = self._read().execute(
             f"SELECT count(*) FROM (SELECT 1 FROM audit_entry WHERE {where} LIMIT ?)",  # noqa: S608
@@ -304,7 +305,7 @@ class SqliteStore:
         return int(found.fetchone()[0])
 
     def _page(self, query: Query, size: int) -> list[tuple[int, Row]]:
-        where, values = _where(query)
+        where, values = _where(self._read(), query)
         order = "DESC" if query.newest_first else "ASC"
         rows = self._read().execute(
             f"SELECT position, {ROW_SQL} FROM audit_entry WHERE {where}"  # noqa: S608
@@ -358,9 +359,20 @@ def _migrate(db: sqlite3.Connection) -> None:
     db.execute("COMMIT")
 
 
-def _where(query: Query) -> tuple[str, Bound]:
-    terms = Terms("audit_entry", "audit_entry", lambda _: "?", hint=True)
+def _where(db: sqlite3.Connection, query: Query) -> tuple[str, Bound]:
+    few = query.ended is None or _are_few(db, query.ended)
+    terms = Terms("audit_entry", "audit_entry", lambda _: "?", hint=True, few_ends=few)
     return terms.all_of(query), terms.values
+
+
+def _are_few(db: sqlite3.Connection, outcomes: tuple[str, ...]) -> bool:
+    """Are there so few of these outcomes that a search had better begin with them?"""
+    marks = ", ".join("?" * len(outcomes))
+    found = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM audit_entry WHERE outcome IN ({marks}) LIMIT ?)",  # noqa: S608
+        (*outcomes, FEW + 1),
+    )
+    return bool(found.fetchone()[0] <= FEW)
 
 
 def _show_life(directory: Path, writer: str) -> tuple[Path, int]:

@@ -33,7 +33,7 @@ from careweir.audit.entry import (
     timestamp,
 )
 from careweir.audit.export import export_lines
-from careweir.audit.keys import AuditKeys
+from careweir.audit.keys import AuditKeys, mac_id
 from careweir.audit.seal import Proof, Sealer, prove
 from careweir.audit.spool import Spool
 from careweir.audit.store import Head, Store
@@ -115,6 +115,7 @@ class Trail:
         self._spool = spool
         self._clock = clock
         self._chain = Chain(writer, keys.mac)
+        self._mac_id = mac_id(keys.mac)
         self._waiting: list[_Waiting] = []
         self._kept: list[Encoded] = []  # not taken by the database; written before all else
         self._doubtful: list[Row] = []  # the rows of a commit that failed
@@ -336,7 +337,8 @@ class Trail:
         predecessors: list[JSON] = [
             {"writer": head.writer, "seq": head.seq, "hash": head.hash.hex()} for head in fresh
         ]
-        return self._encode(Entry(type="open", body={"predecessors": predecessors}))
+        body: dict[str, JSON] = {"predecessors": predecessors, "mac_key": self._mac_id}
+        return self._encode(Entry(type="open", body=body))
 
     async def _named_before(self) -> dict[str, int]:
         """How far earlier ``open`` entries vouch for each writer."""

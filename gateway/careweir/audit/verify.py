@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from careweir.audit.export import ExportSource
 from careweir.audit.keys import AuditKeys
-from careweir.audit.note import Signer, VerifierKey, open_note
+from careweir.audit.note import VerifierKey, open_note
 from careweir.audit.postgres_source import PostgresSource
 from careweir.audit.report import Findings, Problem, Report, WriterHead
-from careweir.audit.seal import ORIGIN, SealCheck
+from careweir.audit.seal import SealCheck
 from careweir.audit.source import Source, SqliteSource
 from careweir.audit.walk import Walk
 from careweir.audit.witness import witnessed
@@ -36,41 +36,44 @@ def verify(
         data_dir, database_url, export: exactly one says where the trail is.
         keys: without them the row MACs are not checked, and the report says so.
         witness: a file of ``FileWitness``, kept where the database's owner cannot write.
-        checkpoint_key: the public key of the checkpoints, where ``keys`` does not hold it.
+        checkpoint_key: a public key of the checkpoints, where ``keys`` does not hold one; keys that
+            it or its successors announce on the record are trusted too.
         progress: called with the entries checked so far and the total where it is known.
     """
     source = _source(data_dir, database_url, export, keys)
-    if checkpoint_key is None and keys is not None and keys.signing is not None:
-        checkpoint_key = Signer(ORIGIN, keys.signing).key
-    return verify_source(source, keys=keys, key=checkpoint_key, witness=witness, progress=progress)
+    trusted = [checkpoint_key] if checkpoint_key else keys.public() if keys else []
+    return verify_source(source, keys=keys, trusted=trusted, witness=witness, progress=progress)
 
 
 def verify_source(
     source: Source,
     *,
     keys: AuditKeys | None,
-    key: VerifierKey | None = None,
+    trusted: Sequence[VerifierKey] = (),
     witness: Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check whatever a source reads."""
     started = time.perf_counter()
     findings = Findings()
-    walk = Walk(keys.mac if keys else None, findings, contiguous=source.contiguous)
+    walk = Walk(keys.macs if keys else (), findings, contiguous=source.contiguous, trusted=trusted)
     seals: SealCheck | None = None
     for _ in source.feed(walk, findings):
-        seals = seals or SealCheck(source.seals, key)
+        seals = seals or SealCheck(source.seals, walk.trusted, source.begun)
         seals.advance(walk.fresh())
         if progress:
             progress(walk.entries, source.total)
     alive = {writer for writer in walk.chains if source.alive(writer)}
     if not walk.entries and not findings.count:
         findings.add(Problem("no_trail", detail="not one entry"))
-    seals = seals or SealCheck(source.seals, key)
+    seals = seals or SealCheck(source.seals, walk.trusted, source.begun)
     seals.advance(walk.fresh())
     _report_seals(seals, findings)
+    if source.archived > walk.archived_to:
+        detail = f"{source.archived} of the tree, {walk.archived_to} on the record"
+        findings.add(Problem("archive_unrecorded", detail=detail))
     if witness is not None:
-        _report_witness(witness, key, seals, findings)
+        _report_witness(witness, walk.trusted, seals, findings)
     open_intents = _report_open_intents(walk, alive, findings)
     return Report(
         status=findings.status(),
@@ -100,7 +103,7 @@ def _source(
     if database_url is not None:
         return PostgresSource(database_url)
     assert data_dir is not None
-    return SqliteSource(data_dir, keys.mac if keys else None)
+    return SqliteSource(data_dir, keys.macs if keys else ())
 
 
 def _report_seals(seals: SealCheck, findings: Findings) -> None:
@@ -113,12 +116,12 @@ def _report_seals(seals: SealCheck, findings: Findings) -> None:
 
 
 def _report_witness(
-    path: Path, key: VerifierKey | None, seals: SealCheck, findings: Findings
+    path: Path, keys: Sequence[VerifierKey], seals: SealCheck, findings: Findings
 ) -> None:
     """What a witness saw must still be so: as many entries, and the same ones."""
     try:
         notes = witnessed(path)
-        seen = [open_note(note, [key]) for note in notes] if key is not None else []
+        seen = [open_note(note, keys) for note in notes] if keys else []
     except (OSError, ValueError):
         findings.add(Problem("checkpoint_mismatch", detail="the witness's file does not hold"))
         return

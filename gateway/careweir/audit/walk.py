@@ -1,9 +1,10 @@
 """Walks over rows in the order in which they were written and checks each against its chain.
 
-The loop does as little as it can for a sound row: one SHA-256, one HMAC and comparisons for its
-place. That the searchable columns are those of the hashed body the source has already found out
-where that is cheapest (``agrees``): a body begins with its facts in a fixed order, so it is enough
-to encode nine short columns and compare the beginning, and no body is decoded. Whatever does not
+What is sound is checked a batch at a time: one SHA-256 and one HMAC a row, and all the comparisons
+at once, without a step of Python for each. Only a batch in which something does not fit is looked
+at row by row. That the searchable columns are those of the hashed body the source has already
+found out where that is cheapest (``agrees``): a body begins with its facts in a fixed order, so it
+is enough to encode some short columns and compare the beginning; no body is decoded. What does not
 fit is handed to ``_examine``, which finds out what was changed.
 """
 
@@ -16,14 +17,22 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from careweir.audit.announce import announcement
 from careweir.audit.chain import GENESIS, entry_hash, mac_of, writer_prefix
 from careweir.audit.entry import COLUMNS, Row, agrees, columns_of
+from careweir.audit.keys import mac_id
+from careweir.audit.note import VerifierKey
 from careweir.audit.report import Findings, Problem
 
 # position, writer, seq, prev_hash, hash, mac, body, recorded, disclosure, type, agrees. After
 # tampering any of them may be of any type, so nothing is promised about them.
 RawRow: TypeAlias = tuple[Any, ...]
 Full: TypeAlias = Callable[[RawRow], Row | None]
+Mac: TypeAlias = Callable[[bytes], bytes]
+_Run: TypeAlias = "tuple[_Chain, list[bytes], str, Mac | None]"
+
+
+_TURNS = frozenset({"open", "close", "key", "archive"})
 
 
 @dataclass(slots=True)
@@ -34,64 +43,165 @@ class _Chain:
     hash: bytes = GENESIS
     closed: bool = False
     recorded: str = ""
+    mac: Mac | None = None  # of the key that this writer uses, known from its first row on
     fresh: list[bytes] = field(default_factory=list)  # hashes that ``SealCheck`` has not seen
     doubt: tuple[int, bytes] | None = None  # a problem's index, and the hash if the body is right
 
 
 class Walk:
-    """State of one verification; feed it with ``take``, then ask it."""
+    """State of one verification; feed it with ``take``, then ask it.
 
-    def __init__(self, mac_key: bytes | None, findings: Findings, *, contiguous: bool) -> None:
+    ``trusted`` are the public keys of checkpoints; announcements on the record add to them.
+    """
+
+    def __init__(
+        self,
+        mac_keys: Sequence[bytes],
+        findings: Findings,
+        *,
+        contiguous: bool,
+        trusted: Sequence[VerifierKey] = (),
+    ) -> None:
         self.chains: dict[str, _Chain] = {}
         self.open_intents: dict[str | None, tuple[str, int]] = {}
         self.entries = 0
         self.named: set[str] = set()
         self.clock_went_back = 0
-        self._mac = mac_of(mac_key) if mac_key else None
+        self.trusted = list(trusted)
+        self.archived_to = 0  # leaves that an ``archive`` entry on the record has put aside
+        self._macs = [(mac_id(key), mac_of(key)) for key in mac_keys]
+        self._retired: set[str] = set()
         self._findings = findings
         self._contiguous = contiguous
         self._position = 0
         self._last: _Chain | None = None
 
+    def resume(self, writer: str, seq: int, digest: bytes) -> None:
+        """A chain whose first ``seq`` entries lie elsewhere."""
+        chain = self._chain_of(writer)
+        chain.seq, chain.hash = seq, digest
+
+    def archived(self, writer: str, hashes: Sequence[bytes]) -> None:
+        """The hashes of entries of a chain that lie in an archive, in order."""
+        chain = self._chain_of(writer)
+        chain.seq, chain.hash = chain.seq + len(hashes), hashes[-1]
+        chain.fresh += hashes
+
     def take(self, rows: Sequence[RawRow], full: Full) -> None:
         """Check a batch of rows; ``full`` fetches all of one that does not fit."""
-        mac_of, chain, contiguous = self._mac, self._last, self._contiguous
-        for row in rows:
-            position, writer, seq, prev, digest, mac, body, recorded, disclosure, type_, agrees = (
-                row
-            )
-            if chain is None or writer != chain.writer:
-                chain = self._chain_of(writer)
-            try:
-                sound = (
-                    prev == chain.hash
-                    and seq == chain.seq + 1
-                    and sha256(prev + chain.prefix + seq.to_bytes(8, "big") + body).digest()
-                    == digest
-                    and (mac_of is None or mac_of(digest) == mac)
-                    and agrees
-                    and (position == self._position + 1 or not contiguous)
-                )
-            except (TypeError, ValueError, OverflowError):
-                sound = False
-            if sound:
-                chain.seq, chain.hash = seq, digest
-            elif not self._doubtful(chain, row, full):
-                self._position = position
-                continue
-            self._position = position
-            chain.fresh.append(chain.hash)
-            if recorded < chain.recorded:
-                self.clock_went_back += 1
-            chain.recorded = recorded
-            if type_ == "intent":
-                self.open_intents[disclosure] = (writer, seq)
-            elif type_ == "outcome":
-                self.open_intents.pop(disclosure, None)
-            elif type_ == "open" or type_ == "close":
-                self._turn(chain, type_, body)
-        self._last = chain
+        if rows and not self._take_sound(rows):
+            for row in rows:
+                self._take_one(row, full)
         self.entries += len(rows)
+
+    def _take_sound(self, rows: Sequence[RawRow]) -> bool:
+        """Take a batch if all of it is sound; else leave everything as it was.
+
+        Where a key is announced, what follows in the batch depends on it: then row by row.
+        """
+        if "key" in [row[9] for row in rows]:
+            return False
+        positions = [row[0] for row in rows]
+        if self._contiguous:
+            start = self._position + 1
+            if positions != list(range(start, start + len(rows))):
+                return False
+        parts: dict[Any, list[RawRow]] = {}
+        try:
+            for row in rows:
+                parts.setdefault(row[1], []).append(row)
+            runs = [self._sound_run(writer, part) for writer, part in parts.items()]
+        except (TypeError, ValueError, OverflowError):
+            return False
+        if not all(runs):
+            return False
+        for run in runs:
+            assert run is not None
+            chain, hashes, recorded, mac = run
+            chain.seq += len(hashes)
+            chain.hash, chain.recorded, chain.mac = hashes[-1], recorded, mac
+            chain.fresh += hashes
+            self._last = chain
+        self._position = positions[-1]
+        for row in rows:
+            if row[9] == "intent" or row[9] == "outcome" or row[9] in _TURNS:
+                self._told(self.chains[row[1]], row)
+        return True
+
+    def _sound_run(self, writer: Any, rows: list[RawRow]) -> _Run | None:
+        """What a run of one writer's rows moves its chain to; None unless all of it is sound."""
+        chain = self._chain_of(writer)
+        if chain.writer != writer or chain.doubt is not None:
+            return None
+        _, _, seqs, prevs, hashes, macs, bodies, recorded, _, _, agree = zip(*rows, strict=True)
+        first, prefix = chain.seq + 1, chain.prefix
+        mac = chain.mac or self._mac_of_first(chain, hashes[0], macs[0])
+        sound = (
+            seqs == tuple(range(first, first + len(rows)))
+            and prevs == (chain.hash, *hashes[:-1])
+            and hashes
+            == tuple(
+                [
+                    sha256(prev + prefix + seq.to_bytes(8, "big") + body).digest()
+                    for prev, seq, body in zip(prevs, seqs, bodies, strict=True)
+                ]
+            )
+            and (mac is None or macs == tuple(map(mac, hashes)))
+            and all(agree)
+            and recorded[0] >= chain.recorded
+            and list(recorded) == sorted(recorded)
+        )
+        return (chain, list(hashes), recorded[-1], mac) if sound else None
+
+    def _take_one(self, row: RawRow, full: Full) -> None:
+        position, writer, seq, prev, digest, mac, body, recorded, _, _, agrees = row
+        chain = self._last
+        if chain is None or writer != chain.writer:
+            chain = self._last = self._chain_of(writer)
+        if chain.mac is None and self._macs:
+            chain.mac = self._mac_of_first(chain, digest, mac)
+        try:
+            sound = (
+                prev == chain.hash
+                and seq == chain.seq + 1
+                and sha256(prev + chain.prefix + seq.to_bytes(8, "big") + body).digest() == digest
+                and (chain.mac is None or chain.mac(digest) == mac)
+                and agrees
+                and (position == self._position + 1 or not self._contiguous)
+            )
+        except (TypeError, ValueError, OverflowError):
+            sound = False
+        if sound:
+            chain.seq, chain.hash = seq, digest
+        elif not self._doubtful(chain, row, full):
+            self._position = position
+            return
+        self._position = position
+        chain.fresh.append(chain.hash)
+        if recorded < chain.recorded:
+            self.clock_went_back += 1
+        chain.recorded = recorded
+        self._told(chain, row)
+
+    def _mac_of_first(self, chain: _Chain, digest: Any, mac: Any) -> Mac | None:
+        """The key that a writer's first row shows it to use; one that was replaced begins none."""
+        if not self._macs:
+            return None
+        begins = chain.seq == 0
+        for name, made in self._macs if isinstance(digest, bytes) else ():
+            if not (begins and name in self._retired) and made(digest) == mac:
+                return made
+        return self._macs[0][1]
+
+    def _told(self, chain: _Chain, row: RawRow) -> None:
+        """What a row says beyond its place in its chain."""
+        type_, body = row[9], row[6]
+        if type_ == "intent":
+            self.open_intents[row[8]] = (chain.writer, row[2])
+        elif type_ == "outcome":
+            self.open_intents.pop(row[8], None)
+        elif type_ in _TURNS:
+            self._turn(chain, type_, body)
 
     def fresh(self) -> dict[str, list[bytes]]:
         """The hashes that came since the last time, by writer."""
@@ -154,7 +264,7 @@ class Walk:
             self._add("sequence_gap", chain, row.seq, f"expected {chain.seq + 1}")
         elif row.prev_hash != chain.hash:
             self._add("chain_broken", chain, row.seq)
-        if self._mac is not None and self._mac(row.hash) != row.mac:
+        if chain.mac is not None and chain.mac(row.hash) != row.mac:
             self._add("mac_mismatch", chain, row.seq)
         elif wrong := _wrong_columns(row):
             self._add("column_mismatch", chain, row.seq, ", ".join(wrong))
@@ -169,8 +279,8 @@ class Walk:
             self._add(kind, chain, expected, "its place was changed")
             chain.seq, chain.hash = expected, row.hash
             return
-        stored_is_right = self._mac is not None and self._mac(row.hash) == row.mac
-        computed_is_right = self._mac is not None and self._mac(computed) == row.mac
+        stored_is_right = chain.mac is not None and chain.mac(row.hash) == row.mac
+        computed_is_right = chain.mac is not None and chain.mac(computed) == row.mac
         if computed_is_right and not stored_is_right:
             self._add("hash_mismatch", chain, row.seq)
             chain.seq, chain.hash = row.seq, computed
@@ -178,7 +288,7 @@ class Walk:
         if row.seq != expected:
             self._add("sequence_gap", chain, row.seq, f"expected {expected}")
         self._add("body_changed", chain, row.seq)
-        if self._mac is None:
+        if chain.mac is None:
             chain.doubt = len(self._findings.kept) - 1, computed
         chain.seq, chain.hash = row.seq, row.hash
 
@@ -194,10 +304,29 @@ class Walk:
             chain.hash = computed
 
     def _turn(self, chain: _Chain, type_: str, body: bytes) -> None:
+        if type_ == "key":
+            self._follow(chain, body)
+            return
+        if type_ == "archive":
+            self.archived_to = max(self.archived_to, _archived_to(body))
+            return
         chain.closed = type_ == "close"
         if type_ == "open":
             for writer, seq, digest in _predecessors(body):
                 self._check_predecessor(writer, seq, digest, chain.writer)
+
+    def _follow(self, chain: _Chain, body: bytes) -> None:
+        """A new key is trusted where one that was trusted before vouches for it."""
+        try:
+            told = announcement(orjson.loads(body)["what"], self.trusted)
+        except (TypeError, ValueError, KeyError):
+            if self.trusted:
+                self._add("key_unknown", chain, chain.seq)
+            return
+        if told.signing is not None and told.signing not in self.trusted:
+            self.trusted.append(told.signing)
+        if told.retired_mac is not None:
+            self._retired.add(told.retired_mac)
 
     def _check_predecessor(self, writer: str, seq: int, digest: str, opener: str) -> None:
         self.named.add(writer)
@@ -224,6 +353,14 @@ def _wrong_columns(row: Row) -> list[str]:
         return wrong or ["not as they stand in the entry"]
     except (TypeError, ValueError, KeyError):
         return ["not text"]
+
+
+def _archived_to(body: bytes) -> int:
+    """Up to which leaf an ``archive`` entry has put the record aside; 0 if it is none."""
+    try:
+        return int(orjson.loads(body)["what"]["to"])
+    except (TypeError, ValueError, KeyError):
+        return 0
 
 
 def _predecessors(body: bytes) -> Iterable[tuple[str, int, str]]:

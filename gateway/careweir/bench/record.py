@@ -85,16 +85,17 @@ def inferences(count: int) -> Iterator[list[Entry]]:
     pattern = disclosure()
     for number in range(count):
         patient = f"{number * 4 // PATIENT_ENTRIES:032x}"
-        facts = {
-            "inference": f"inf_{number:026d}",
-            "patient_key": sha256(patient.encode()).hexdigest()[:32],
-            "actor": f"Practitioner/{number % ACTORS}",
-        }
-        sent = {"disclosure": f"dis_{number:026d}", "tool": f"tool-{number % TOOLS}"}
+        named = f"inf_{number:026d}"
+        key = sha256(patient.encode()).hexdigest()[:32]
+        actor = f"Practitioner/{number % ACTORS}"
+        tool, sent = f"tool-{number % TOOLS}", f"dis_{number:026d}"
         ended = "vendor_timed_out" if number % FAILING == 0 else "answered"
-        intent, outcome, decision, answer = (replace(entry, **facts) for entry in pattern)  # type: ignore[arg-type]
+        intent, outcome, decision, answer = (
+            replace(entry, inference=named, patient_key=key, actor=actor) for entry in pattern
+        )
         yield [
-            decision, replace(intent, **sent), replace(outcome, **sent, outcome=ended), answer,
+            decision, replace(intent, disclosure=sent, tool=tool),
+            replace(outcome, disclosure=sent, tool=tool, outcome=ended), answer,
         ]  # fmt: skip
 
 

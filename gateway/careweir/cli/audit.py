@@ -17,6 +17,7 @@ import typer
 from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Report, open_trail
 from careweir.audit import verify as verify_trail
 from careweir.audit.formats import csv_lines, ocsf_lines
+from careweir.audit.rotation import rotate as rotate_key
 from careweir.cli.out import Refused, as_moment, emit, say
 from careweir.settings import Settings, load_settings
 
@@ -113,6 +114,40 @@ def search(
         newest_first=True,
     )
     asyncio.run(_search(settings, keys, query))
+
+
+class Key(StrEnum):
+    """What ``audit rotate`` replaces."""
+
+    signing = "signing"
+    mac = "mac"
+
+
+@app.command()
+def rotate(
+    which: Annotated[Key, typer.Argument(help="Which key to replace.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the SQLite.")] = None,
+    database_url: Annotated[str | None, typer.Option("--database-url", help="PostgreSQL.")] = None,
+) -> None:
+    """Replace the key that signs checkpoints, or the one that authenticates entries.
+
+    The record announces the new key, signed by the old one; what was made under the old one still
+    verifies. Restart the gateways afterwards. Example: careweir audit rotate signing
+    """
+    settings = load_settings(data=data, database_url=database_url)
+    _keys(settings)
+    url = settings.database_url
+    asyncio.run(
+        rotate_key(
+            which.value,
+            settings.keys_dir or settings.data / "keys",
+            data_dir=settings.data,
+            database_url=url.get_secret_value() if url else None,
+            actor=f"os-user:{getuser()}",
+            clock=lambda: datetime.now(UTC),
+        )
+    )
+    say(f"a new {which.value} key is announced and in use; restart the gateways")
 
 
 async def _export(settings: Settings, form: Format) -> None:
