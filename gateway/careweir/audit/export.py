@@ -1,8 +1,10 @@
 """The trail as lines of JSON that can be verified without the database.
 
     {"careweir_audit": 1}
+    {"begun": {"size": N, "peaks": [hex], "chains": {W: [N, hex]}}}    in an archive only
     {"writer": W, "seq": N, "prev_hash": hex, "hash": hex, "mac": hex, "body": {…}}
     {"seal": {"start": N, "size": N, "ranges": "…", "note": "…"}}
+    {"archived": {"start": N, "size": N, "hashes": base64, "file": F}}  of what lies in archives
     {"entries": N}
 
 The body stands in its line byte for byte as it is stored, so that its hash can be computed from
@@ -22,14 +24,15 @@ import orjson
 from careweir.audit.entry import COLUMNS, Encoded, Query, Row, encoded_from_body
 from careweir.audit.report import Findings, Problem
 from careweir.audit.seal import Begun
-from careweir.audit.store import Seal, Store
+from careweir.audit.source import feed_archived
+from careweir.audit.store import Archived, Seal, Store
 from careweir.audit.walk import RawRow, Walk
 
 EXPORT_VERSION = 1
 BATCH_LINES = 1_000
 LINE_BYTES_MAX = 16 * 1024 * 1024
 _BODY = b',"body":'
-_SEAL = b'{"seal":'
+_SEAL, _BEGUN, _ARCHIVED = b'{"seal":', b'{"begun":', b'{"archived":'
 _PLACE = ("writer", "seq", "prev_hash", "hash", "mac")
 UNREADABLE = Encoded(b"", **dict.fromkeys(COLUMNS, ""))
 FIRST_LINE = orjson.dumps({"careweir_audit": EXPORT_VERSION})
@@ -64,7 +67,12 @@ async def export_lines(store: Store, *, page_rows: int = 1_000) -> AsyncIterator
     """A whole export, line by line, at the memory of one page."""
     yield FIRST_LINE + b"\n"
     for seal in await store.seals():
-        yield orjson.dumps({"seal": seal._asdict()}) + b"\n"
+        yield seal_line(seal)
+    size = 0
+    while (kept := await store.archived(size)) is not None:
+        facts = kept._asdict() | {"hashes": base64.b64encode(kept.hashes).decode()}
+        yield orjson.dumps({"archived": facts}) + b"\n"
+        size = kept.size
     entries, after = 0, None
     while True:
         page = await store.page(Query(after=after), page_rows)
@@ -75,6 +83,30 @@ async def export_lines(store: Store, *, page_rows: int = 1_000) -> AsyncIterator
             break
         after = page[-1][0]
     yield last_line(entries) + b"\n"
+
+
+def seal_line(seal: Seal) -> bytes:
+    """One seal as one line."""
+    return orjson.dumps({"seal": seal._asdict()}) + b"\n"
+
+
+def begun_line(begun: Begun) -> bytes:
+    """Where the tree stood before an archive's first seal, as one line."""
+    facts = {
+        "size": begun.size,
+        "peaks": [peak.hex() for peak in begun.peaks],
+        "chains": {writer: [seq, digest.hex()] for writer, (seq, digest) in begun.chains.items()},
+    }
+    return orjson.dumps({"begun": facts}) + b"\n"
+
+
+def _begun_of(line: bytes) -> Begun:
+    facts = orjson.loads(line)["begun"]
+    chains = {w: (int(seq), bytes.fromhex(digest)) for w, (seq, digest) in facts["chains"].items()}
+    begun = Begun(int(facts["size"]), tuple(map(bytes.fromhex, facts["peaks"])), chains)
+    if begun.size.bit_count() != len(begun.peaks):
+        raise ValueError("not the peaks of a tree of that size")
+    return begun
 
 
 def row_of(line: bytes) -> Row:
@@ -129,8 +161,8 @@ class ExportSource:
         rows: list[Row] = []
         for line in lines:
             try:
-                if line.startswith(_SEAL):
-                    seals.append(Seal(**orjson.loads(line)["seal"]))
+                if line.startswith((_SEAL, _BEGUN, _ARCHIVED)):
+                    self._head_line(line, walk, findings, seals)
                     continue
                 rows.append(row_of(line.rstrip(b"\n")))
             except (ValueError, TypeError, KeyError, AttributeError):
@@ -146,6 +178,21 @@ class ExportSource:
                 rows = []
         _take(walk, rows)
         findings.add(Problem("export_cut"))
+
+    def _head_line(self, line: bytes, walk: Walk, findings: Findings, seals: list[Seal]) -> None:
+        """A line that is no entry: a seal, where an archive begins, or what archives hold."""
+        if line.startswith(_SEAL):
+            seals.append(Seal(**orjson.loads(line)["seal"]))
+        elif line.startswith(_BEGUN):
+            self.begun = _begun_of(line)
+            for writer, (seq, digest) in self.begun.chains.items():
+                walk.resume(writer, seq, digest)
+        else:
+            facts = orjson.loads(line)["archived"]
+            hashes = base64.b64decode(facts["hashes"], validate=True)
+            kept = Archived(int(facts["start"]), int(facts["size"]), hashes, str(facts["file"]))
+            feed_archived(walk, seals, kept, findings)
+            self.archived = max(self.archived, kept.size)
 
 
 def _take(walk: Walk, rows: list[Row]) -> None:

@@ -20,7 +20,7 @@ from typing import TypeVar
 import asyncpg
 
 from careweir.audit.entry import COLUMNS, LIFTED, Encoded, Query, Row
-from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Head, Seal
+from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Archived, Head, Run, Seal
 from careweir.audit.where import Bound, Terms
 from careweir.errors import AuditUnavailable, ConfigInvalid
 
@@ -31,6 +31,12 @@ _MIGRATION_LOCK = 0x63727772
 SEALER_LOCK = 0x63727773
 SEALS = "SELECT start, size, ranges, note FROM careweir_audit.seal ORDER BY start"
 
+# Every writer by jumps through the primary keys: one step a writer, not one an entry.
+_HEADS = """WITH RECURSIVE w AS (SELECT min(writer) AS writer FROM careweir_audit.entry UNION ALL
+SELECT (SELECT min(e.writer) FROM careweir_audit.entry AS e WHERE e.writer > w.writer) FROM w
+WHERE w.writer IS NOT NULL)
+SELECT h.writer, h.seq, h.hash FROM w, LATERAL (SELECT * FROM careweir_audit.entry AS e
+WHERE e.writer = w.writer ORDER BY seq DESC LIMIT 1) AS h ORDER BY h.position"""
 _T = TypeVar("_T")
 _PLACE = ("writer", "seq", "prev_hash", "hash", "mac", "body")
 _ROW_COLUMNS = (*_PLACE, *COLUMNS)
@@ -121,7 +127,17 @@ _SCHEMA_2 = "".join(
         for name in ("client", "outcome", *LIFTED)
     ]
 )
-STEPS = (_SCHEMA_1, _SCHEMA_2)  # step n leads from schema n to schema n + 1
+_SCHEMA_3 = f"""
+CREATE TABLE careweir_audit.archive (
+  start bigint PRIMARY KEY,
+  size bigint NOT NULL,
+  hashes bytea NOT NULL,
+  file text NOT NULL
+);
+GRANT SELECT ON careweir_audit.archive TO {WRITER_ROLE};
+"""
+ARCHIVED = "SELECT start, size, hashes, file FROM careweir_audit.archive WHERE start = $1"
+STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)  # step n leads from schema n to schema n + 1
 
 
 class PostgresStore:
@@ -165,12 +181,7 @@ class PostgresStore:
         self, connection: Callable[[], Awaitable[asyncpg.Connection]]
     ) -> list[Head]:
         async def ask() -> list[Head]:
-            rows = await (await connection()).fetch(
-                "SELECT h.writer, h.seq, h.hash FROM (SELECT DISTINCT writer"
-                " FROM careweir_audit.entry WHERE type = 'open') AS o, LATERAL (SELECT *"
-                " FROM careweir_audit.entry AS e WHERE e.writer = o.writer"
-                " ORDER BY seq DESC LIMIT 1) AS h ORDER BY h.position"
-            )
+            rows = await (await connection()).fetch(_HEADS)
             return [Head(*row) for row in rows]
 
         return await self._guard(ask)
@@ -268,6 +279,21 @@ class PostgresStore:
 
         return await self._guard(ask)
 
+    async def rows(self, writer: str, first: int, last: int) -> list[Row]:
+        found = await self._read(
+            f"SELECT {ROW_SQL} FROM careweir_audit.entry WHERE writer = $1"  # noqa: S608
+            " AND seq BETWEEN $2 AND $3 ORDER BY seq",
+            [writer, first, last],
+        )
+        return [Row(*row) for row in found]
+
+    async def archived(self, start: int) -> Archived | None:
+        found = await self._read(ARCHIVED, [start])
+        return Archived(*found[0]) if found else None
+
+    async def put_aside(self, archived: Archived, runs: Sequence[Run]) -> None:
+        await self._guard(lambda: put_aside(self._url, archived, runs))
+
     async def seals(self) -> list[Seal]:
         async def ask() -> list[Seal]:
             async with self._sealing:
@@ -329,6 +355,7 @@ class PostgresStore:
                 self._months.add(month)
             await db.execute(_INSERT, *([row[i] for row in rows] for i in range(len(_TYPES))))
         except BaseException:
+            self._months.clear()  # one may have been archived meanwhile
             db.terminate()  # whether it was taken is found out on a new connection
             self._db = None
             raise
@@ -364,6 +391,34 @@ async def _version(db: asyncpg.Connection) -> int:
         return 0
     found = await db.fetchval("SELECT max(version) FROM careweir_audit.schema_version")
     return int(found)
+
+
+async def put_aside(url: str, archived: Archived, runs: Sequence[Run]) -> None:
+    """Drop runs whose hashes are kept, and the months that are empty then; as the owner."""
+    db = await asyncpg.connect(url, timeout=CONNECT_S)
+    try:
+        async with db.transaction():
+            await db.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+            await db.execute(
+                "INSERT INTO careweir_audit.archive VALUES ($1, $2, $3, $4)", *archived
+            )
+            months = await db.fetch(
+                "SELECT DISTINCT e.tableoid::regclass::text FROM careweir_audit.entry AS e"
+                " JOIN unnest($1::text[], $2::bigint[], $3::bigint[]) AS r (writer, first, last)"
+                " ON e.writer = r.writer AND e.seq BETWEEN r.first AND r.last",
+                *([run[i] for run in runs] for i in range(3)),
+            )
+            for (month,) in months:
+                await db.execute(f"ALTER TABLE {month} DISABLE TRIGGER entry_no_change")
+            await db.executemany(
+                "DELETE FROM careweir_audit.entry WHERE writer = $1 AND seq BETWEEN $2 AND $3", runs
+            )
+            for (month,) in months:
+                await db.execute(f"ALTER TABLE {month} ENABLE TRIGGER entry_no_change")
+                if await db.fetchval(f"SELECT NOT EXISTS (SELECT FROM {month})"):  # noqa: S608
+                    await db.execute(f"DROP TABLE {month}")
+    finally:
+        await db.close()
 
 
 def lock_of(writer: str) -> int:

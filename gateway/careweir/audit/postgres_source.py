@@ -9,10 +9,11 @@ import asyncpg
 from asyncpg.cursor import Cursor
 
 from careweir.audit.entry import Row, agrees
-from careweir.audit.postgres import ROW_SQL, SEALS, connect, is_alive
+from careweir.audit.postgres import ARCHIVED, ROW_SQL, SEALS, connect, is_alive
 from careweir.audit.report import Findings, Problem
 from careweir.audit.seal import Begun
-from careweir.audit.store import SCHEMA_VERSION, Seal
+from careweir.audit.source import feed_archived
+from careweir.audit.store import SCHEMA_VERSION, Archived, Seal
 from careweir.audit.walk import Full, RawRow, Walk
 
 BATCH_ROWS = 2_000
@@ -69,6 +70,11 @@ class PostgresSource:
         runner.run(snapshot.start())
         self.total = runner.run(db.fetchval("SELECT count(*) FROM careweir_audit.entry"))
         self.seals = [Seal(*row) for row in runner.run(db.fetch(SEALS))]
+        while found := runner.run(db.fetchrow(ARCHIVED, self.archived)):
+            kept = Archived(*found)
+            feed_archived(walk, self.seals, kept, findings)
+            self.archived = max(kept.size, self.archived + 1)
+            yield
         cursor = runner.run(_cursor(db))
         while rows := runner.run(cursor.fetch(BATCH_ROWS)):
             walk.take([_raw(row) for row in rows], _full(rows))

@@ -14,7 +14,7 @@ from typing import Protocol
 from careweir.audit.entry import COLUMNS, Row
 from careweir.audit.filecheck import file_damage, wal_damage
 from careweir.audit.report import Findings, Problem
-from careweir.audit.seal import Begun
+from careweir.audit.seal import Begun, archived_runs
 from careweir.audit.spool import SPOOL_FILE
 from careweir.audit.sqlite import (
     DATABASE_FILE,
@@ -22,11 +22,12 @@ from careweir.audit.sqlite import (
     ROW_SQL,
     SEALS,
     WRITERS_DIR,
+    archived,
     is_alive,
     is_any_alive,
     schema,
 )
-from careweir.audit.store import SCHEMA_VERSION, Seal
+from careweir.audit.store import SCHEMA_VERSION, Archived, Seal
 from careweir.audit.walk import RawRow, Walk
 
 BATCH_ROWS = 1_000
@@ -106,6 +107,11 @@ class SqliteSource:
             return
         (self.total,) = db.execute("SELECT max(position) FROM audit_entry").fetchone()
         self.seals = [Seal(*row) for row in db.execute(SEALS)]
+        while (kept := archived(db, self.archived)) is not None:
+            feed_archived(walk, self.seals, kept, findings)
+            self.archived = max(kept.size, self.archived + 1)
+            self.contiguous = walk.contiguous = False
+            yield
         with ThreadPoolExecutor(1, thread_name_prefix="audit-check") as side:
             structure = side.submit(self._structure)
             yield from self._rows(db, walk)
@@ -171,6 +177,19 @@ class SqliteSource:
                 return [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
         except DAMAGE as error:
             return [_words(error)]
+
+
+def feed_archived(walk: Walk, seals: Sequence[Seal], kept: Archived, findings: Findings) -> None:
+    """Give a walk the hashes of archived entries, as far as they fit."""
+    try:
+        for run, hashes in archived_runs(seals, kept):
+            if not walk.archived(run.writer, run.first, hashes):
+                break
+        else:
+            return
+    except (ValueError, TypeError):
+        pass
+    findings.add(Problem("checkpoint_mismatch", detail="an archive does not fit its seals"))
 
 
 def _schema_known(db: sqlite3.Connection, findings: Findings) -> bool:

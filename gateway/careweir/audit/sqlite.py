@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from careweir.audit.entry import COLUMNS, LIFTED, Encoded, Query, Row
 from careweir.audit.filecheck import seal_file, seal_path
-from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Head, Seal
+from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Archived, Head, Run, Seal
 from careweir.audit.where import Bound, Terms
 from careweir.errors import AuditUnavailable, ConfigInvalid
 
@@ -27,6 +27,10 @@ FEW = 2_000  # disclosures
 
 OBJECTS = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
 SEALER_LOCK = "sealer"
+# Every writer by jumps through the index of places: one step a writer, not one an entry.
+_WRITERS = """WITH RECURSIVE w(writer) AS (SELECT min(writer) FROM audit_entry UNION ALL
+SELECT (SELECT min(writer) FROM audit_entry WHERE writer > w.writer) FROM w
+WHERE w.writer IS NOT NULL) SELECT writer FROM w WHERE writer IS NOT NULL"""
 SEALS = "SELECT start, size, ranges, note FROM audit_seal ORDER BY start"
 _T = TypeVar("_T")
 _ROW_COLUMNS = ("writer", "seq", "prev_hash", "hash", "mac", "body", *COLUMNS)
@@ -91,7 +95,19 @@ _SCHEMA_2 = (
         for name in ("client", "outcome", *LIFTED)
     ),
 )
-STEPS = (tuple(_SCHEMA_1.values()), _SCHEMA_2)  # step n leads from schema n to schema n + 1
+_SCHEMA_3 = (
+    """CREATE TABLE audit_archive (
+  start INTEGER PRIMARY KEY,
+  size INTEGER NOT NULL,
+  hashes BLOB NOT NULL,
+  file TEXT NOT NULL
+)""",
+)
+STEPS = (
+    tuple(_SCHEMA_1.values()),
+    _SCHEMA_2,
+    _SCHEMA_3,
+)  # step n leads from schema n to schema n + 1
 
 
 def schema() -> dict[str, str]:
@@ -152,6 +168,15 @@ class SqliteStore:
 
     async def hashes(self, writer: str, first: int, last: int) -> list[Head]:
         return await self._write(lambda: self._hashes(writer, first, last))
+
+    async def rows(self, writer: str, first: int, last: int) -> list[Row]:
+        return await self._write(lambda: self._rows(writer, first, last))
+
+    async def archived(self, start: int) -> Archived | None:
+        return await self._write(lambda: archived(self._connection(), start))
+
+    async def put_aside(self, archived: Archived, runs: Sequence[Run]) -> None:
+        await self._write(lambda: self._put_aside(archived, runs))
 
     async def seals(self) -> list[Seal]:
         return await self._write(lambda: [Seal(*row) for row in self._connection().execute(SEALS)])
@@ -234,8 +259,8 @@ class SqliteStore:
         return Head(*row) if row else None
 
     def _heads(self) -> list[Head]:
-        writers = self._connection().execute("SELECT writer FROM audit_entry WHERE type = 'open'")
-        heads = (self._head(writer) for (writer,) in writers.fetchall())
+        writers = self._connection().execute(_WRITERS).fetchall()
+        heads = (self._head(writer) for (writer,) in writers)
         return [head for head in heads if head]
 
     def _open_intents(self, writer: str) -> list[Row]:
@@ -275,6 +300,28 @@ class SqliteStore:
             (writer, first, last),
         )
         return [Head(*row) for row in rows]
+
+    def _rows(self, writer: str, first: int, last: int) -> list[Row]:
+        found = self._connection().execute(
+            f"SELECT {ROW_SQL} FROM audit_entry WHERE writer = ?"  # noqa: S608
+            " AND seq BETWEEN ? AND ? ORDER BY seq",
+            (writer, first, last),
+        )
+        return [Row(*row) for row in found]
+
+    def _put_aside(self, archived: Archived, runs: Sequence[Run]) -> None:
+        try:
+            db = self._connection()
+            db.execute("PRAGMA secure_delete = ON")  # nothing of them stays in free pages
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("INSERT INTO audit_archive VALUES (?, ?, ?, ?)", archived)
+            db.execute("DROP TRIGGER audit_no_delete")
+            db.executemany("DELETE FROM audit_entry WHERE writer = ? AND seq BETWEEN ? AND ?", runs)
+            db.execute(_SCHEMA_1["audit_no_delete"])
+            db.execute("COMMIT")
+        except (sqlite3.Error, OSError):
+            self._drop()
+            raise
 
     def _add_seal(self, seal: Seal) -> bool:
         try:
@@ -329,6 +376,14 @@ class SqliteStore:
                 path.unlink(missing_ok=True)
                 os.close(descriptor)
                 self._life = None
+
+
+def archived(db: sqlite3.Connection, start: int) -> Archived | None:
+    """The archived leaves that begin at ``start``."""
+    row = db.execute(
+        "SELECT start, size, hashes, file FROM audit_archive WHERE start = ?", (start,)
+    ).fetchone()
+    return Archived(*row) if row else None
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from careweir.audit.entry import Encoded, Query, Row
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SEAL_ROWS_MAX = 50_000
 
 
@@ -30,6 +30,21 @@ class Seal(NamedTuple):
     size: int
     ranges: str
     note: str
+
+
+class Archived(NamedTuple):
+    """A run of whole seals whose entries lie in an archive: leaves ``start`` … ``size``.
+
+    ``hashes`` are those of the entries, 32 bytes each, in the order of the leaves.
+    """
+
+    start: int
+    size: int
+    hashes: bytes
+    file: str
+
+
+Run = tuple[str, int, int]  # a writer, and the first and last seq of some of its entries
 
 
 class Store(Protocol):
@@ -84,6 +99,21 @@ class Store(Protocol):
 
     async def hashes(self, writer: str, first: int, last: int) -> list[Head]:
         """The hashes of a run of one chain, in order."""
+        ...
+
+    async def rows(self, writer: str, first: int, last: int) -> list[Row]:
+        """The whole rows of a run of one chain, in order."""
+        ...
+
+    async def archived(self, start: int) -> Archived | None:
+        """The archived leaves that begin at ``start``."""
+        ...
+
+    async def put_aside(self, archived: Archived, runs: Sequence[Run]) -> None:
+        """Keep the hashes of these runs and drop their entries, in one transaction.
+
+        Only the database's owner can. The triggers that forbid it are back when it is done.
+        """
         ...
 
     async def seals(self) -> list[Seal]:

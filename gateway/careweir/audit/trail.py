@@ -111,7 +111,7 @@ class Trail:
     ) -> None:
         self._sealer = sealer
         self.writer = writer
-        self._store = store
+        self.store = store
         self._spool = spool
         self._clock = clock
         self._chain = Chain(writer, keys.mac)
@@ -130,11 +130,11 @@ class Trail:
     async def start(self) -> None:
         """Connect, open the chain, and settle what earlier writers left open."""
         try:
-            await self._store.start(self.writer)
+            await self.store.start(self.writer)
             rows = self._chain.extend(await self._first_entries())
-            await self._store.commit(rows)
+            await self.store.commit(rows)
         except BaseException:
-            await self._store.close()
+            await self.store.close()
             raise
         self._chain.advance(rows)
         self._spool.clear()
@@ -161,7 +161,7 @@ class Trail:
         if self._closing or self._committer is None or self._committer.done():
             return False
         if self._failed_since is None:
-            return await self._store.alive()
+            return await self.store.alive()
         probe: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._probes.append(probe)
         self._wake.set()
@@ -172,7 +172,7 @@ class Trail:
         left = query.limit
         while left is None or left > 0:
             size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
-            page = await self._store.page(query, size)
+            page = await self.store.page(query, size)
             for position, row in page:
                 yield stored(position, row)
             if len(page) < size:
@@ -181,17 +181,17 @@ class Trail:
             left = None if left is None else left - size
 
     async def count(self, query: Query) -> int:
-        return await self._store.count(query)
+        return await self.store.count(query)
 
     async def checkpoint(self) -> str | None:
-        seals = await self._store.seals()
+        seals = await self.store.seals()
         return seals[-1].note if seals else None
 
     async def proof(self, writer: str, seq: int) -> Proof | None:
-        return await prove(self._store, writer, seq)
+        return await prove(self.store, writer, seq)
 
     async def export(self) -> AsyncIterator[bytes]:
-        async for line in export_lines(self._store):
+        async for line in export_lines(self.store):
             yield line
 
     async def close(self) -> None:
@@ -204,7 +204,7 @@ class Trail:
         assert last.done()
         if self._sealer is not None:
             await self._sealer.stop()
-        await self._store.close()
+        await self.store.close()
 
     # --- the committer ------------------------------------------------------------------------
 
@@ -239,7 +239,7 @@ class Trail:
             before = await self._before()
             attempted = self._chain.extend([*before, *(w.entry for w in batch)])
             if attempted:
-                await self._store.commit(attempted)
+                await self.store.commit(attempted)
         except Exception as error:  # whatever it is: no caller may wait for ever
             await self._refuse(batch, _unavailable(error))
             if attempted:
@@ -264,7 +264,7 @@ class Trail:
 
     async def _find_head(self) -> None:
         """After a failed commit: did the database take it after all?"""
-        head = await self._store.head(self.writer)
+        head = await self.store.head(self.writer)
         if self._doubtful and head == _head_of(self._doubtful[-1]):
             lost = [row for row in self._doubtful if row.type == "intent"]
             self._chain.advance(self._doubtful)
@@ -316,12 +316,12 @@ class Trail:
         return self._encode(_outcome_of(intent, "not_sent", body))
 
     async def _first_entries(self) -> list[Encoded]:
-        heads = [head for head in await self._store.heads() if head.writer != self.writer]
-        alive = await self._store.living([head.writer for head in heads])
+        heads = [head for head in await self.store.heads() if head.writer != self.writer]
+        alive = await self.store.living([head.writer for head in heads])
         named = await self._named_before()
         fresh = [head for head in heads if named.get(head.writer, 0) < head.seq]
         waiting = self._spool.load()
-        spooled = [entry for entry in waiting if not await self._store.holds(entry)]
+        spooled = [entry for entry in waiting if not await self.store.holds(entry)]
         settled = {entry.disclosure for entry in spooled if entry.type == "outcome"}
         first = [self._opening(fresh)]
         if spooled or self._spool.rejected:
@@ -329,7 +329,7 @@ class Trail:
             first += [self._encode(Entry(type="spooled", body=body)), *spooled]
         for head in fresh:
             if head.writer not in alive:
-                intents = await self._store.open_intents(head.writer)
+                intents = await self.store.open_intents(head.writer)
                 first += [self._unknown(row) for row in intents if row.disclosure not in settled]
         return first
 

@@ -72,7 +72,7 @@ class Walk:
         self._macs = [(mac_id(key), mac_of(key)) for key in mac_keys]
         self._retired: set[str] = set()
         self._findings = findings
-        self._contiguous = contiguous
+        self.contiguous = contiguous
         self._position = 0
         self._last: _Chain | None = None
 
@@ -81,11 +81,14 @@ class Walk:
         chain = self._chain_of(writer)
         chain.seq, chain.hash = seq, digest
 
-    def archived(self, writer: str, hashes: Sequence[bytes]) -> None:
-        """The hashes of entries of a chain that lie in an archive, in order."""
+    def archived(self, writer: str, first: int, hashes: Sequence[bytes]) -> bool:
+        """The hashes of entries of a chain that lie in an archive; False if they do not follow."""
         chain = self._chain_of(writer)
+        if first != chain.seq + 1 or not hashes:
+            return False
         chain.seq, chain.hash = chain.seq + len(hashes), hashes[-1]
         chain.fresh += hashes
+        return True
 
     def take(self, rows: Sequence[RawRow], full: Full) -> None:
         """Check a batch of rows; ``full`` fetches all of one that does not fit."""
@@ -102,7 +105,7 @@ class Walk:
         if "key" in [row[9] for row in rows]:
             return False
         positions = [row[0] for row in rows]
-        if self._contiguous:
+        if self.contiguous:
             start = self._position + 1
             if positions != list(range(start, start + len(rows))):
                 return False
@@ -167,7 +170,7 @@ class Walk:
                 and sha256(prev + chain.prefix + seq.to_bytes(8, "big") + body).digest() == digest
                 and (chain.mac is None or chain.mac(digest) == mac)
                 and agrees
-                and (position == self._position + 1 or not self._contiguous)
+                and (position == self._position + 1 or not self.contiguous)
             )
         except (TypeError, ValueError, OverflowError):
             sound = False
@@ -268,7 +271,7 @@ class Walk:
             self._add("mac_mismatch", chain, row.seq)
         elif wrong := _wrong_columns(row):
             self._add("column_mismatch", chain, row.seq, ", ".join(wrong))
-        elif self._findings.count == before and position != self._position + 1 and self._contiguous:
+        elif self._findings.count == before and position != self._position + 1 and self.contiguous:
             self._add("column_mismatch", chain, row.seq, "position")
 
     def _examine_bad_hash(self, chain: _Chain, row: Row, computed: bytes) -> None:

@@ -16,6 +16,8 @@ import typer
 
 from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Report, open_trail
 from careweir.audit import verify as verify_trail
+from careweir.audit.archive import ArchiveRefused, check_clean
+from careweir.audit.archive import archive as put_aside
 from careweir.audit.formats import csv_lines, ocsf_lines
 from careweir.audit.rotation import rotate as rotate_key
 from careweir.cli.out import Refused, as_moment, emit, say
@@ -114,6 +116,40 @@ def search(
         newest_first=True,
     )
     asyncio.run(_search(settings, keys, query))
+
+
+@app.command()
+def archive(
+    before: Annotated[str, typer.Option(help="What was recorded before this moment (RFC 3339).")],
+    to: Annotated[Path, typer.Option(help="Folder for the archive, best on other storage.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the SQLite.")] = None,
+    database_url: Annotated[str | None, typer.Option("--database-url", help="PostgreSQL.")] = None,
+) -> None:
+    """Put old, sealed entries into a file that can be verified by itself, and drop them here.
+
+    The hash of each stays, so old checkpoints and receipts still verify. A record that does not
+    verify is left alone (exit 1).
+    Example: careweir audit archive --before 2026-01-01T00:00:00Z --to /mnt/archive
+    """
+    settings = load_settings(data=data, database_url=database_url)
+    keys, moment = _keys(settings), as_moment(before)
+    assert moment is not None
+    url = settings.database_url.get_secret_value() if settings.database_url else None
+    try:
+        check_clean(settings.data, url, keys)
+        put = asyncio.run(
+            put_aside(
+                data_dir=settings.data, database_url=url, keys=keys, before=moment, to=to,
+                actor=f"os-user:{getuser()}", clock=lambda: datetime.now(UTC),
+            )
+        )  # fmt: skip
+    except ArchiveRefused as refused:
+        say(f"refused: {refused}")
+        raise typer.Exit(1) from None
+    if put is None:
+        say("nothing that old is sealed and still here")
+        return
+    emit({"file": str(put.file), "sha256": put.sha256, "from": put.start, "to": put.size})
 
 
 class Key(StrEnum):
