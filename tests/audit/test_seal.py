@@ -200,7 +200,7 @@ def test_two_replicas_have_one_leader_and_the_other_takes_over(tmp_path: Path) -
                 sealers = first._sealer, second._sealer  # type: ignore[attr-defined]
                 await asyncio.gather(work(first, range(20)), work(second, range(20, 40)))
                 await asyncio.gather(*(sealer.seal() for sealer in sealers))
-                leads = [await t._store.lead() for t in (first, second)]  # type: ignore[attr-defined]
+                leads = [await t.store.lead() for t in (first, second)]  # type: ignore[attr-defined]
                 assert sorted(leads) == [False, True]
             await work(second, range(40, 50))
             await sealed(second)

@@ -75,8 +75,8 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rows, list[Seal]]:
                     await trail._sealer.seal()
             if boot == 2:
                 await trail._sealer.seal()
-                rows = [row for _, row in await trail._store.page(Query(), 1_000)]
-                seals = await trail._store.seals()
+                rows = [row for _, row in await trail.store.page(Query(), 1_000)]
+                seals = await trail.store.seals()
             await trail.close()
         return rows, seals  # pyright: ignore[reportPossiblyUnboundVariable]  # three boots
 

@@ -61,7 +61,7 @@ def test_entries_stand_in_the_order_in_which_they_were_submitted(opener: Opener)
 def test_what_gathers_during_a_commit_shares_the_next_one(opener: Opener) -> None:
     async def story() -> int:
         async with opener() as trail:
-            store = trail._store  # type: ignore[attr-defined]
+            store = trail.store  # type: ignore[attr-defined]
             commits, real = 0, store.commit
 
             async def counted(rows: object) -> None:
@@ -223,7 +223,7 @@ def test_a_full_disk_refuses_intents_and_recovers_without_a_restart(
     async def story() -> None:
         async with opener() as trail:
             await trail.append(intent(1))
-            store = trail._store  # type: ignore[attr-defined]
+            store = trail.store  # type: ignore[attr-defined]
             store._db.execute("PRAGMA max_page_count = 20")
             trail.submit(Entry("decision", {"filler": "x" * 200_000}))
             with pytest.raises(AuditUnavailable, match="no room"):
@@ -311,7 +311,7 @@ def test_an_unknown_commit_is_looked_up_before_anything_is_sent(opener: Opener) 
 
     async def story() -> None:
         async with opener() as trail:
-            store = trail._store  # type: ignore[attr-defined]
+            store = trail.store  # type: ignore[attr-defined]
             real = store.commit
 
             async def taken_but_lost(rows: object) -> None:
@@ -342,7 +342,7 @@ def test_an_unknown_commit_is_looked_up_before_anything_is_sent(opener: Opener) 
 def test_an_intent_whose_caller_gave_up_is_settled_as_not_sent(opener: Opener) -> None:
     async def story() -> None:
         async with opener() as trail:
-            store = trail._store  # type: ignore[attr-defined]
+            store = trail.store  # type: ignore[attr-defined]
             real, entered, go = store.commit, asyncio.Event(), asyncio.Event()
 
             async def held(rows: object) -> None:

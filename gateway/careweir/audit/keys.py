@@ -17,7 +17,7 @@ MAC_FILE = "audit-mac.key"
 PATIENT_FILE = "audit-patient.key"
 SIGNING_FILE = "audit-signing.key"
 _FILES = (MAC_FILE, PATIENT_FILE, SIGNING_FILE)
-_MAC_ID = b"careweir audit mac key\n"
+_MAC_ID = b"careweir-audit-mac-key\n"
 
 
 def mac_id(key: bytes) -> str:
