@@ -102,10 +102,33 @@ class Finding(BaseModel):
     verified: bool | None = None
 
 
+class WithheldInput(BaseModel):
+    """A path that one tool of a conflict did not get and another did, with our reason."""
+
+    model_config = _FROZEN
+
+    path: str
+    reason: str
+
+
+class ConflictInput(BaseModel):
+    """What stood behind one finding of a conflict: who, when, and what was kept from it."""
+
+    model_config = _FROZEN
+
+    tool: str
+    tool_version: str | None
+    effective: str | None
+    inference: str
+    without: tuple[WithheldInput, ...] = ()
+
+
 class Conflict(BaseModel):
     """Two or more findings that cannot all be right; no winner is named.
 
-    ``between`` holds positions in the list of findings that was compared.
+    ``between`` holds positions in the list of findings that was compared. ``id`` is the name under
+    which it is settled, the same when the same tools disagree again; ``inputs`` stand in the order
+    of ``between``. A conflict that was found outside an answer has neither.
     """
 
     model_config = _FROZEN
@@ -115,3 +138,5 @@ class Conflict(BaseModel):
     severity: Severity
     reason: str
     rule: str
+    id: str | None = None
+    inputs: tuple[ConflictInput, ...] = ()

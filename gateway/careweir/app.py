@@ -23,10 +23,12 @@ from starlette.responses import HTMLResponse
 
 from careweir import __version__
 from careweir.access import PolicySet
+from careweir.adjudication import SecondReader, build_adjudication, load_adjudication
 from careweir.api import docs, openapi
 from careweir.api.auth import TokenRules, TokenVerifier
 from careweir.api.cds import CdsCors, CdsService, Feedback, load_clients
 from careweir.api.cds import router as cds
+from careweir.api.conflicts import router as conflicts
 from careweir.api.fhir import FhirBase
 from careweir.api.fhir import router as fhir
 from careweir.api.middleware import BodyCap, CrashToProblem, RequestId
@@ -38,6 +40,7 @@ from careweir.audit.witness import FileWitness, SyslogWitness, Witness
 from careweir.capabilities import load_capabilities
 from careweir.conflicts import load_rules
 from careweir.console import Console, verify_apart
+from careweir.console import conflicts_router as console_conflicts
 from careweir.console import router as console
 from careweir.errors import ConfigInvalid, GatewayError
 from careweir.fanout import Guards, Transport, Watchdog, contained, vendor_pool
@@ -134,7 +137,18 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             clock=given.clock,
         )
         ledger = Ledger(trail, keys, new_id=new_id)
-        gateway = _gateway(settings, given, house, ledger, keys, transports, sources)
+        adjudication = build_adjudication(
+            load_adjudication(policies_dir(settings.config) / "adjudication.yaml"),
+            state,
+            keys=keys,
+            ledger=ledger,
+            policies=lambda: gateway.house.policies,
+            secret=lambda name: _secret(name, settings, given.secrets),
+            clock=given.clock,
+        )
+        gateway = _gateway(
+            settings, given, house, ledger, keys, transports, sources, adjudication.second
+        )
         runner = Runner(state, owner=trail.writer, lease_s=settings.job_lease_s)
         inferences = Inferences(
             gateway,
@@ -150,11 +164,15 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             trail=trail,
             inferences=inferences,
             ledger=ledger,
+            adjudication=adjudication,
             deadline_ms_default=settings.deadline_ms_default,
         )
         await look(trail, gateway.guards)
         watchdog.start()
-        watching = [asyncio.create_task(gateway.metrics.watch_loop())]
+        watching = [
+            asyncio.create_task(gateway.metrics.watch_loop()),
+            adjudication.start(),
+        ]
         if given.hold_s is None:
             watching.append(asyncio.create_task(keep_looking(trail, gateway.guards)))
         runner.start()  # after the holds are known: a job must not ask a tool that is held
@@ -181,6 +199,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             for task in watching:
                 task.cancel()
             watchdog.stop()
+            await adjudication.close()
             for transport in transports.values():
                 await transport.close()
             for source in sources.values():
@@ -204,8 +223,10 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         ],
     )
     app.include_router(router)
+    app.include_router(conflicts)
     app.include_router(fhir)
     app.include_router(cds)
+    app.include_router(console_conflicts)
     app.include_router(console)
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(HTTPException, on_http_error)
@@ -291,10 +312,12 @@ def _gateway(
     keys: AuditKeys,
     transports: Mapping[str, Transport],
     sources: Mapping[str, Source],
+    second: SecondReader,
 ) -> Gateway:
     return Gateway(
         house,
         ledger=ledger,
+        second=second,
         transports=transports,
         sources=sources,
         pseudonym_key=hmac.digest(keys.patient, b"careweir vendor pseudonyms", "sha256"),

@@ -7,6 +7,7 @@
         NotFound             404      no such thing, or not for this reader
         KeyReused            409      an Idempotency-Key with another body
         KeyInUse             409      its first request is not answered yet
+        ConflictSettled      409      a step that the state of a conflict does not allow
         BodyTooLarge         413      above the stated limit
         QuestionInvalid      422      the question or its chart cannot be used
           SubjectMismatch    422      the chart is about somebody else (careweir.minimise)
@@ -99,6 +100,14 @@ class KeyInUse(CallerError):
     status = 409
     code = "idempotency_key_in_use"
     title = "The first request with this Idempotency-Key is not answered yet"
+
+
+class ConflictSettled(CallerError):
+    """A step that the state of a conflict between tools does not allow."""
+
+    status = 409
+    code = "conflict_settled"
+    title = "The conflict is not in a state for this step"
 
 
 class BodyTooLarge(CallerError):

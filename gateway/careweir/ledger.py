@@ -134,6 +134,29 @@ class Ledger:
                   actor=actor.subject, client=actor.client)
         )  # fmt: skip
 
+    async def conflict(
+        self,
+        actor: Actor | None,
+        *,
+        action: str,
+        inference: str | None,
+        patient_key: str,
+        body: dict[str, Any],
+    ) -> Receipt:
+        """A step in settling a conflict between tools; by the gateway itself without an actor."""
+        who = {} if actor is None else {"role": actor.role, "token": actor.jti}
+        return await self._trail.append(
+            Entry(
+                type="conflict",
+                body=who | body,
+                inference=inference,
+                patient_key=patient_key,
+                actor=None if actor is None else actor.subject,
+                client=None if actor is None else actor.client,
+                outcome=action,
+            )
+        )
+
 
 class InferenceLedger:
     """The record of one inference, in the order of its pipeline."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from careweir.access import Actor, Decision
+from careweir.adjudication import Reading, SecondReader
 from careweir.errors import CallerError, Overloaded
 from careweir.fanout import Asked, Guards, Prepared, Transport, ask_all
 from careweir.ids import NewId, Pseudonyms
@@ -23,6 +24,7 @@ from careweir.source import Source, SourceUnavailable, fetch_chart, source_of
 from careweir.stages import (
     Case,
     House,
+    answered_now,
     attributed,
     authorise,
     check_words,
@@ -36,6 +38,7 @@ from careweir.stages import (
     still_to_ask,
     withheld_replies,
 )
+from careweir_fhir.model import Finding
 from careweir_kit.tool import Tool
 
 
@@ -71,6 +74,7 @@ class Gateway:
         ledger: Ledger,
         transports: Mapping[str, Transport],
         sources: Mapping[str, Source],
+        second: SecondReader,
         pseudonym_key: bytes,
         clock: Callable[[], datetime],
         new_id: NewId,
@@ -81,6 +85,7 @@ class Gateway:
         self._ledger = ledger
         self._transports = transports
         self._sources = sources
+        self._second = second
         self._pseudonym_key = pseudonym_key
         self._clock = clock
         self._new_id = new_id
@@ -110,11 +115,13 @@ class Gateway:
             replies += await self._stood_in(case, asked, replies)
             replies += withheld_replies(withheld)
             findings = attributed(case, replies)
-            conflicts = await compared(findings, case.house.rules, patient=question.subject)
+            reading = await self._read_again(case, findings, live)
+            conflicts = reading.conflicts
             outcome = outcome_of(replies)
             receipt = await ledger.answered(
                 outcome, replies, conflicts, findings_json=digestible(findings, conflicts)
             )
+            await self._second.keep(question.subject, reading)
         self._last_status.update({reply.tool: reply.status for reply in replies})
         self.metrics.answered(question.capability, outcome, replies)
         log.info("answered", inference=inference, capability=question.capability, outcome=outcome)
@@ -133,6 +140,8 @@ class Gateway:
             receipt=receipt,
             retry_after_s=retry_after(outcome, replies),
             context=result_context(case, self._clock()),
+            earlier=tuple(reading.earlier),
+            earlier_compared=reading.whole,
         )
 
     async def admit(self, inference: str, question: Question, actor: Actor) -> None:
@@ -142,6 +151,19 @@ class Gateway:
         ledger = self._ledger.about(inference, actor, question)
         if question.source is None:
             await self._begun(inference, question, actor, ledger, deadline)
+
+    async def _read_again(
+        self, case: Case, findings: Sequence[Finding], live: Sequence[Prepared]
+    ) -> Reading:
+        """Hold the findings against each other and against what was said before."""
+        return await self._second.compare(
+            case.question.subject,
+            findings,
+            answered_now(case, findings, live),
+            actor=case.actor,
+            policies=case.house.policies,
+            detect=lambda found: compared(found, case.house.rules, patient=case.question.subject),
+        )
 
     async def preview(self, question: Question, actor: Actor) -> list[Prepared]:
         """What each tool would receive; nothing is sent and nothing is recorded as disclosed."""

@@ -130,6 +130,8 @@ class Answer:
     receipt: Receipt
     context: ResultContext  # what the same answer as a Bundle needs besides
     retry_after_s: int | None = None
+    earlier: tuple[dict[str, Any], ...] = ()  # findings of earlier answers that conflicts name
+    earlier_compared: bool = True  # False: earlier answers could not be read
 
     def as_json(self) -> dict[str, Any]:
         """The body of CONTRACT §3."""
@@ -148,6 +150,10 @@ class Answer:
                 "hash": self.receipt.hash,
             },
         }
+        if self.earlier:
+            body["earlier"] = list(self.earlier)
+        if not self.earlier_compared:
+            body["earlier_compared"] = False
         if self.break_glass:
             body["policy"]["break_glass"] = True
         if self.question.as_of is not None:

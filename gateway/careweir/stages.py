@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from careweir.access import Actor, Decision, PolicySet
+from careweir.adjudication import Answered, Seen
 from careweir.capabilities import Capability
 from careweir.conflicts import RuleBook, detect
 from careweir.errors import AccessDenied, QuestionInvalid
@@ -214,6 +215,25 @@ def digestible(findings: Sequence[Finding], conflicts: Sequence[Conflict]) -> by
     )
 
 
+def answered_now(case: Case, findings: Sequence[Finding], live: Sequence[Prepared]) -> Answered:
+    """This answer as later ones will hold theirs against it, with what each tool was given."""
+    manifests = {one.tool.tool: one.minimised.manifest for one in live}
+    return Answered(
+        inference=case.inference,
+        capability=case.question.capability,
+        site=case.site,
+        at=rfc3339(case.as_of),
+        asker=case.actor.subject,
+        override=case.decision.break_glass,
+        sensitivity=tuple(sorted(case.decision.rights.sensitivity)),
+        findings=tuple(finding.model_dump(mode="json") for finding in findings),
+        seen={
+            name: Seen(one.sent, {row.path: row.reason for row in one.withheld})
+            for name, one in manifests.items()
+        },
+    )
+
+
 def result_context(case: Case, now: datetime) -> ResultContext:
     """What all FHIR resources of one answer share."""
     question = case.question
@@ -250,4 +270,23 @@ def bundle_of(
         )
         for reply in replies
     ]
+    asked = {reply.tool for reply in replies}
+    outcomes += [
+        _said_earlier(finding.tool, finding.tool_version, house.tools)
+        for finding in {f.tool: f for f in findings if f.tool not in asked}.values()
+    ]
     return result_bundle(context, findings, conflicts, outcomes)
+
+
+def _said_earlier(name: str, version: str | None, tools: Mapping[str, Tool]) -> ToolOutcome:
+    """A tool of an earlier answer, as far as it is still known here."""
+    tool = tools.get(name)
+    return ToolOutcome(
+        tool=name,
+        vendor=tool.vendor if tool else "unknown",
+        product=tool.product if tool else name,
+        version=version,
+        status="answered",
+        reason="said in an earlier answer",
+        mode="live",
+    )

@@ -201,6 +201,8 @@ def test_the_risk_assessment_sample_is_a_risk_with_its_band() -> None:
         "91302008",
         "medium",
     )
+
+
 def test_the_comprehend_medical_sample_is_no_fever_and_pain_in_the_left_knee() -> None:
     result = _replayed("aws_comprehend_medical", "aws_comprehend_medical.md")
 

@@ -210,3 +210,33 @@ CONTRAST = """() => {
   }
   return faint;
 }"""
+
+
+def test_a_clinician_settles_a_conflict_by_keyboard(chromium: Any, history: History) -> None:
+    context = chromium.new_context(base_url=history.base, locale="en-GB", timezone_id="UTC")
+    one = Watched(context.new_page())
+    page = one.page
+    page.goto("/console/conflicts")
+    page.get_by_label("Access token").fill(history.gateway.tokens["radiologist"])
+    page.get_by_role("button", name="Sign in").click()
+    one.complaints.clear()  # the 401 of the sign-in page
+
+    link = page.get_by_role("link", name=re.compile("Laterality mismatch"))
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Settle it")).to_be_visible()
+    page.get_by_role("radio").first.focus()
+    page.keyboard.press("Space")
+    page.get_by_label("Why").fill("The report says left; I looked at the film.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("One finding is right")).to_have_count(2)
+    expect(page.get_by_text("I looked at the film")).to_have_count(2)
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(overflow) <= 0
+    page.set_viewport_size({"width": 375, "height": 800})
+    assert page.evaluate(overflow) <= 0
+    assert one.complaints == []
+    assert one.hosts == {urlsplit(history.base).netloc}
+    context.close()

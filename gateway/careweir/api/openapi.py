@@ -168,6 +168,40 @@ KEPT: dict[str, Any] = {
     },
 }
 
+_STEP = {
+    **_AUTH,
+    "404": _refused("No such conflict, or not for this reader."),
+    "409": _refused("The conflict is not in a state for this step."),
+    "422": _refused("The body cannot be used."),
+}
+CONFLICTS: dict[str, Any] = {
+    "parameters": [
+        {"name": name, "in": "query", "required": False, "schema": schema, "description": words}
+        for name, schema, words in (
+            ("state", {"enum": ["open", "claimed", "settled", "unsettled"]}, "Only in this state."),
+            ("severity", {"enum": ["high", "moderate", "low"]}, "Only of this severity."),
+            ("type", {"type": "string"}, "Only of this type."),
+            ("queue", {"type": "string"}, "Only in this queue."),
+            ("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "Rows a page (50)."),
+            ("after", {"type": "string"}, "`next` of the page before."),
+        )
+    ],
+    "responses": {**_AUTH, "422": _refused("A filter cannot be used.")},
+}
+STEP: dict[str, Any] = {"responses": _STEP}
+
+
+def _asks(schema: str) -> dict[str, Any]:
+    named = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": named}},
+        "responses": _STEP,
+    }
+
+
+ADJUDICATION: dict[str, Any] = _asks("Adjudication")
+REOPEN: dict[str, Any] = _asks("Reopening")
+
 _TEXT = {"type": ["string", "null"]}
 SCHEMAS: dict[str, Any] = {
     "Problem": {
@@ -203,6 +237,29 @@ SCHEMAS: dict[str, Any] = {
             "strategy": {"enum": ["all", "first", "primary", "quorum"], "default": "all"},
             "deadline_ms": {"type": "integer", "minimum": 1, "maximum": 60000},
         },
+    },
+    "Adjudication": {
+        "type": "object",
+        "required": ["verdict", "rationale"],
+        "additionalProperties": False,
+        "properties": {
+            "verdict": {
+                "type": "string",
+                "description": "A verdict of adjudication.yaml, or another word listed for one.",
+                "examples": ["prefer", "both_acceptable", "neither", "not_a_conflict", "undecided"],
+            },
+            "preferred_finding": {
+                "type": ["integer", "string", "null"],
+                "description": "With prefer: its position in findings, or its tool.",
+            },
+            "rationale": {"type": "string", "minLength": 3, "maxLength": 4000},
+        },
+    },
+    "Reopening": {
+        "type": "object",
+        "required": ["rationale"],
+        "additionalProperties": False,
+        "properties": {"rationale": {"type": "string", "minLength": 3, "maxLength": 4000}},
     },
     "Answer": {
         "type": "object",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from careweir.access import Actor
 from careweir.access.readers import READERS, check_reader
+from careweir.adjudication import Adjudication
 from careweir.api import openapi
 from careweir.api.auth import TokenVerifier
 from careweir.api.idempotency import checked_key, respond_async
@@ -44,6 +46,7 @@ class Services:
         trail: AuditTrail,
         inferences: Inferences,
         ledger: Ledger,
+        adjudication: Adjudication,
         deadline_ms_default: int,
     ) -> None:
         self.gateway = gateway
@@ -51,6 +54,7 @@ class Services:
         self.trail = trail
         self.inferences = inferences
         self.ledger = ledger
+        self.adjudication = adjudication
         self.deadline_ms_default = deadline_ms_default
 
 
@@ -165,7 +169,8 @@ async def tool(request: Request, name: str) -> Response:
     gateway = _services(request).gateway
     if name not in gateway.house.tools:
         raise NotFound("no such tool")
-    return _json(gateway.tool_row(name))
+    card = await _services(request).adjudication.desk.cards.of(name)
+    return _json(gateway.tool_row(name) | {"score_card": msgspec.to_builtins(card)})
 
 
 @router.post("/v1/tools/{name}/release", openapi_extra=openapi.RELEASE)

@@ -80,6 +80,7 @@ KINDS: Mapping[str, Kind] = {
     "recovered": _STARTED,
     "spooled": _STARTED,
     "close": Kind(Code(DCM, "110133", "Audit Recording Stopped"), "E"),
+    "conflict": Kind(_REST, "U", (Code(INTERACTION, "update"),)),
     "policy": _CONFIGURATION,
     "key": _CONFIGURATION,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from careweir.conflicts.normalise import Fact
 from careweir.conflicts.rulebook import RuleBook
 from careweir_fhir.model import Severity
 
+_FRACTION = re.compile(r"\.\d+")  # nobody reads the microseconds of a sentence
 _STEPS: tuple[Severity, ...] = ("low", "moderate", "high")
 
 
@@ -48,7 +50,7 @@ def gravest(severities: Iterable[Severity], *, floor: Severity) -> Severity:
 
 def said(fact: Fact) -> str:
     """Who speaks, with the time of what it speaks about."""
-    when = f" ({fact.finding.effective})" if fact.finding.effective else ""
+    when = f" ({_FRACTION.sub('', fact.finding.effective)})" if fact.finding.effective else ""
     return f"{fact.source}{when}"
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from careweir.access import Actor, PolicySet
+from careweir.adjudication import Adjudication
 from careweir.audit import AuditTrail, Report
 from careweir.capabilities import Capability
 from careweir.console.verifying import Verification
@@ -66,6 +67,7 @@ class Services(Protocol):
 
     trail: AuditTrail
     ledger: Ledger
+    adjudication: Adjudication
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from careweir.access import Actor
-from careweir.access.readers import check_reader
+from careweir.access.readers import READERS, check_reader
 from careweir.audit import Stored
 from careweir.audit.report import PROBLEMS
 from careweir.console.download import TYPES, Download
@@ -71,7 +71,8 @@ def _console(request: Request) -> Console:
     return console
 
 
-def _to(address: str) -> Response:
+def to_page(address: str) -> Response:
+    """On to another page, after a form."""
     return RedirectResponse(address, status_code=303, headers=HEADERS)
 
 
@@ -97,6 +98,13 @@ async def _reader(request: Request) -> Actor:
     return actor
 
 
+async def _admit_to_any(request: Request, actor: Actor) -> None:
+    """Let in who settles conflicts, too."""
+    queues = _services(request).adjudication.desk.policy.queues
+    if not any(actor.role in queue.roles for queue in queues):
+        await _admit(request, actor)
+
+
 async def _admit(request: Request, actor: Actor) -> None:
     """Let auditors in. That somebody else knocked goes on the record; raises AccessDenied."""
     try:
@@ -120,7 +128,7 @@ async def _recorded(
 @router.get("")
 async def console(request: Request) -> Response:
     """The console has one page so far."""
-    return _to(PATH)
+    return to_page(PATH)
 
 
 @router.post("/session")
@@ -130,8 +138,8 @@ async def sign_in(request: Request) -> Response:
     form = await read_form(request)
     token = form.get("token", "").strip()
     actor = _services(request).verifier.actor(f"Bearer {token}")
-    await _admit(request, actor)
-    response = _to(onwards(form.get("onwards")))
+    await _admit_to_any(request, actor)
+    response = to_page(onwards(form.get("onwards"), reader=actor.role in READERS))
     keep_token(request, response, token)
     return response
 
@@ -140,7 +148,7 @@ async def sign_in(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """Forget the token."""
     check_same_origin(request)
-    response = _to(PATH)
+    response = to_page(PATH)
     drop_token(response)
     return response
 
@@ -170,7 +178,7 @@ async def search(request: Request) -> Response:
             wrong["patient_reference"] = str(error)
     if wrong:
         return await _search_page(request, actor, found, wrong)
-    return _to(found.url())
+    return to_page(found.url())
 
 
 async def _search_page(
@@ -270,7 +278,7 @@ async def verify_now(request: Request) -> Response:
     actor = await _reader(request)
     await _recorded(request, actor, "verification asked for", 0)
     await _console(request).verification.press()
-    return _to(VERIFY)
+    return to_page(VERIFY)
 
 
 # --- one question ------------------------------------------------------------------------------

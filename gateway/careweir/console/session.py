@@ -16,7 +16,7 @@ COOKIE_PATH = "/console"
 COOKIE_BYTES_MAX = 3_800  # browsers drop a cookie of more than 4 096 bytes, name and all
 FORM_BYTES_MAX = 16_384
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_NEXT = re.compile(r"/console/audit[A-Za-z0-9_./?=&%:+-]{0,2000}")
+_NEXT = re.compile(r"/console/(?:audit|conflicts)[A-Za-z0-9_./?=&%:+-]{0,2000}")
 
 
 def bearer(request: Request) -> str | None:
@@ -70,6 +70,11 @@ def drop_token(response: Response) -> None:
     response.delete_cookie(COOKIE, path=COOKIE_PATH, httponly=True, samesite="strict")
 
 
-def onwards(given: str | None) -> str:
-    """Where to go after signing in: a page of the console and nothing else."""
-    return given if given and _NEXT.fullmatch(given) else "/console/audit"
+def onwards(given: str | None, *, reader: bool = True) -> str:
+    """Where to go after signing in: a page of the console and nothing else.
+
+    Who does not read the record goes to the conflicts.
+    """
+    if given and _NEXT.fullmatch(given) and (reader or given.startswith("/console/conflicts")):
+        return given
+    return "/console/audit" if reader else "/console/conflicts"

@@ -31,6 +31,7 @@ TYPES = {
     "fetched": "Chart pulled", "outcome": "A tool's outcome", "withheld": "Tool kept out",
     "computed": "Computed here", "answer": "Answer given", "read": "Record read",
     "policy": "Policy read again", "hold": "Tool held for a person",
+    "conflict": "Conflict between tools",
     "open": "Gateway started", "close": "Gateway ended",
     "recovered": "Database came back", "spooled": "Entries recovered",
 }  # fmt: skip
@@ -224,9 +225,24 @@ def _spooled(entry: Entry, _names: Names) -> str:
     return f"{counted(number(entry.body, 'replayed'), 'entry', 'entries')} recovered from the spool"
 
 
+_STEPS = {
+    "opened": "found", "claimed": "claimed", "settled": "settled", "reopened": "reopened",
+    "escalated": "escalated", "seen_again": "found again, with new findings",
+    "overtaken": "a step overtaken by another's, without effect",
+}  # fmt: skip
+
+
+def _conflict(entry: Entry, _names: Names) -> str:
+    kind = text(entry.body, "kind").replace("_", " ") or "conflict"
+    tools = ", ".join(texts(entry.body, "tools"))
+    verdict = text(entry.body, "verdict").replace("_", " ")
+    step = _STEPS.get(entry.outcome or "", "changed")
+    return f"Conflict {step}: {kind} between {tools}" + (f"; verdict: {verdict}" if verdict else "")
+
+
 _SENTENCES: dict[str, Callable[[Entry, Names], str]] = {
     "decision": _decision, "refusal": _refusal, "intent": _intent, "outcome": _outcome,
     "withheld": _withheld, "computed": _computed, "answer": _answer, "read": _read,
     "fetched": _fetched, "policy": _policy, "hold": _hold, "open": _open, "close": _close,
-    "recovered": _recovered, "spooled": _spooled,
+    "recovered": _recovered, "spooled": _spooled, "conflict": _conflict,
 }  # fmt: skip

@@ -60,7 +60,8 @@ class Kept(msgspec.Struct, frozen=True):
         """The kept answer as a Bundle; raises FhirInvalid."""
         assert self.answer is not None
         assert self.context is not None
-        findings = [Finding.model_validate(one) for one in self.answer["findings"]]
+        earlier = [one["finding"] for one in self.answer.get("earlier", ())]
+        findings = [Finding.model_validate(one) for one in (*self.answer["findings"], *earlier)]
         conflicts = [Conflict.model_validate(one) for one in self.answer["conflicts"]]
         replies = [_reply(row) for row in self.answer["tools"] if row["tool"] in house.tools]
         return bundle_of(ResultContext(**self.context), house, findings, conflicts, replies)
