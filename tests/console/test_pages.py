@@ -73,7 +73,7 @@ def test_a_token_that_does_not_hold_is_refused(stranger: httpx.Client, token: st
         assert token not in response.text
 
 
-@pytest.mark.parametrize("role", ["ed-physician", "operator", "vendor", "governance-board"])
+@pytest.mark.parametrize("role", ["scheduler", "operator", "vendor"])
 def test_other_roles_see_nothing_and_their_try_is_recorded(history: History, role: str) -> None:
     before = len(recorded(history))
 
@@ -88,6 +88,19 @@ def test_other_roles_see_nothing_and_their_try_is_recorded(history: History, rol
     reads = recorded(history)[before:]
     assert [read["what"] for read in reads] == ["console: refused to this role"] * 2
     assert {read["role"] for read in reads} == {role}
+
+
+@pytest.mark.parametrize("role", ["ed-physician", "coder", "governance-board"])
+def test_who_settles_conflicts_signs_in_and_sees_no_record(history: History, role: str) -> None:
+    before = len(recorded(history))
+
+    with session(history, role) as client:
+        refused = client.get(PATH)
+        conflicts = client.get("/console/conflicts")
+
+    assert (refused.status_code, conflicts.status_code) == (403, 200)
+    assert history.whole not in refused.text
+    assert recorded(history)[before]["what"] == "console: refused to this role"
 
 
 @pytest.mark.parametrize("role", ["auditor", "privacy-officer"])

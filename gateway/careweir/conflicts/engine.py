@@ -15,7 +15,11 @@ from careweir_fhir.model import Conflict, Finding
 
 
 def detect(
-    findings: Sequence[Finding], rules: RuleBook, *, patient: str | None = None
+    findings: Sequence[Finding],
+    rules: RuleBook,
+    *,
+    patient: str | None = None,
+    kinds: Sequence[PairRule] = RULES,
 ) -> tuple[Conflict, ...]:
     """Every conflict between two findings, sorted by position and type.
 
@@ -29,7 +33,7 @@ def detect(
     for proto in claims.protos:
         by_kind.setdefault(proto.kind, []).append(proto)
     found: dict[tuple[int, int, str], Conflict] = {}
-    for rule in RULES:
+    for rule in kinds:
         for a, b, verdict in _verdicts(rule, by_kind, claims, case):
             first, second = sorted((a.position, b.position))
             found[first, second, rule.name] = Conflict(
