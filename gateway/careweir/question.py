@@ -133,6 +133,12 @@ class Answer:
     earlier: tuple[dict[str, Any], ...] = ()  # findings of earlier answers that conflicts name
     earlier_compared: bool = True  # False: earlier answers could not be read
 
+    def tools_of(self, conflict: Conflict) -> list[str]:
+        """Who a conflict is between; some of it may have been said in an earlier answer."""
+        said = [finding.tool for finding in self.findings]
+        said += [str(one["finding"]["tool"]) for one in self.earlier]
+        return [said[at] for at in conflict.between]
+
     def as_json(self) -> dict[str, Any]:
         """The body of CONTRACT §3."""
         body: dict[str, Any] = {

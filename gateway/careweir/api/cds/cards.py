@@ -76,8 +76,8 @@ def _of_tool(house: House, answer: Answer, reply: Reply) -> dict[str, Any]:
 
 def _of_conflicts(house: House, answer: Answer) -> dict[str, Any]:
     count = len(answer.conflicts)
-    tools = sorted({answer.findings[at].tool for one in answer.conflicts for at in one.between})
-    names = [house.tools[tool].product for tool in tools]
+    tools = sorted({tool for one in answer.conflicts for tool in answer.tools_of(one)})
+    names = [house.tools[tool].product if tool in house.tools else tool for tool in tools]
     return _card(
         answer,
         about="conflicts",
