@@ -158,6 +158,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             clock=given.clock,
             new_id=new_id,
         )
+        app.state.store = state
         app.state.services = Services(
             gateway,
             verifier=TokenVerifier(rules, clock=given.clock),

@@ -125,7 +125,7 @@ def test_of_earlier_answers_only_what_a_conflict_names_is_shown(here: World) -> 
 
 def test_findings_lie_encrypted_and_patients_hashed(here: World) -> None:
     here.answer(pneumothorax("lumen-cxr", encounter="Encounter/CANARY-77"), subject="Patient/C-9")
-    kept = here.run(here.app.state.services.state.find("answered-findings", site="north"))
+    kept = here.run(here.app.state.store.find("answered-findings", site="north"))
 
     assert b"CANARY-77" in kept[0].body
     lying = b"".join(p.read_bytes() for p in here.data.glob("*") if p.is_file())
@@ -136,7 +136,7 @@ def test_findings_lie_encrypted_and_patients_hashed(here: World) -> None:
 
 def test_an_answer_is_given_where_memory_is_away_and_says_so(here: World) -> None:
     here.answer(pneumothorax("lumen-cxr"))
-    state = here.app.state.services.state
+    state = here.app.state.store
     backend, state._backend = state._backend, _Away()
 
     reading = here.answer(pneumothorax("radnote-cxr", "absent"), pneumothorax("acme-sepsis"))

@@ -159,7 +159,7 @@ class World:
         """An empty work list, nothing remembered, and the clock at its start."""
 
         async def forgotten() -> None:
-            state = self.app.state.services.state
+            state = self.app.state.store
             for kind in KINDS:
                 for record in await state.find(kind, site=None, limit=500):
                     await state.delete(kind, record.key)

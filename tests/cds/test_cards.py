@@ -13,6 +13,7 @@ from careweir.app import load_house
 from careweir.audit import Receipt
 from careweir.question import Answer, Question, Reply
 from careweir.stages import House
+from careweir_fhir.context import ResultContext
 from careweir_fhir.model import Coding, Conflict, Finding
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -37,10 +38,12 @@ def reply(tool: str, *findings: Finding, status: str = "answered", **more: Any) 
 def answer(*replies: Reply, outcome: str = "complete", conflicts: Any = ()) -> Answer:
     question = Question("sepsis-risk", "Patient/p1", "TREAT", b"", None, None, None, None, None,
                         "all", 4000)  # fmt: skip
+    context = ResultContext("inf_1", "sepsis-risk", "Patient/p1", None, None, "2026-03-02T08:00:00Z",
+                            "2026-03-02T08:00:00Z", "sha256:0")  # fmt: skip
     findings = tuple(finding for one in replies for finding in one.findings)
     return Answer("inf_1", question, NOW, outcome, 200, findings,  # type: ignore[arg-type]
                   tuple(conflicts), replies, "sha256:0", (), False,
-                  Receipt("w", 7, "00"))  # fmt: skip
+                  Receipt("w", 7, "00"), context)  # fmt: skip
 
 
 def test_each_tool_has_a_card_of_its_own_with_version_record_and_disclosure(house: House) -> None:
