@@ -65,8 +65,7 @@ def _nodes(tree: ast.Module) -> Iterator[tuple[ast.AST, int | None]]:
 def _children(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Import | ast.ImportFrom | ast.Raise | ast.Assert | ast.JoinedStr):
         return
-    named = node.value if isinstance(node, ast.Subscript) else None
-    if isinstance(named, ast.Name) and named.id in ("Literal", "Annotated"):
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("Literal", "Annotated"):
         return  # a type: nothing runs it
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         owner = node.func.value
