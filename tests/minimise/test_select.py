@@ -8,7 +8,9 @@ import pytest
 
 from minimise.charts import (
     CHEST,
+    LOINC,
     SEPSIS,
+    Json,
     blood_pressure,
     bundle,
     decision,
@@ -20,6 +22,7 @@ from minimise.charts import (
     resources,
     run,
     tool,
+    with_classes,
 )
 
 DEVICE = [{"system": "urn:local:codes", "code": "8867-4"}]
@@ -269,3 +272,51 @@ def test_a_chart_without_what_is_needed_is_sent_as_an_empty_one() -> None:
 
     assert found.payload is not None
     assert found.payload["entry"] == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "leaves"),
+    [
+        ({}, 1),
+        ({"doNotPerform": False}, 1),
+        ({"doNotPerform": True}, 0),  # an order not to give it
+        ({"modifierExtension": [{"url": "urn:not", "valueBoolean": True}]}, 0),
+        ({"dosageInstruction": [{"modifierExtension": [{"url": "urn:not"}]}]}, 0),
+        ({"implicitRules": "urn:other-rules"}, 0),
+        ({"status": "cancelled"}, 0),
+    ],
+)
+def test_what_could_mean_the_opposite_stays_here(extra: Json, leaves: int) -> None:
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": "m1",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "Patient/p1"},
+        "medicationCodeableConcept": {
+            "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "11289"}]
+        },
+        **extra,
+    }
+    need = tool({"resource": "MedicationRequest", "paths": ("status", "medicationCodeableConcept")})
+
+    found = run(bundle(patient(), order), need, by=with_classes("medications"))
+
+    assert len(resources(found, "MedicationRequest")) == leaves
+
+
+def test_a_document_that_was_entered_in_error_stays_here() -> None:
+    need = tool({"resource": "DocumentReference", "paths": ("status", "type")})
+    note = {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "docStatus": "final",
+        "subject": {"reference": "Patient/p1"},
+        "type": {"coding": [{"system": LOINC, "code": "34117-2"}]},
+        "content": [{"attachment": {"title": "n"}}],
+    }
+    wrong = note | {"docStatus": "entered-in-error"}
+
+    found = run(bundle(patient(), note, wrong), need, by=with_classes("notes"))
+
+    assert len(resources(found, "DocumentReference")) == 1

@@ -107,7 +107,9 @@ def _ways(need: Need, path: str, classes: Iterable[tuple[DataClass, str]]) -> It
         for granted in sorted(data_class.paths):
             if granted != path and not granted.startswith(path + "."):
                 continue
-            element = elements[granted]
+            element = elements.get(granted)
+            if element is None:
+                continue  # a path that is in no table is never read
             transform = need.transforms.get(path)
             if element.kind in TEXT_KINDS and not (need.text and data_class.text):
                 continue

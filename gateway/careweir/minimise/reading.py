@@ -9,7 +9,7 @@ from typing import Any, Final
 from careweir.minimise.chart import CodeKey
 from careweir.minimise.moment import read_moment
 
-_VOID: Final = frozenset({"entered-in-error", "cancelled", "nullified", "refuted"})
+VOID: Final = frozenset({"entered-in-error", "cancelled", "nullified", "refuted"})
 _PLANNED: Final = frozenset({"proposed", "pending", "booked", "waitlist"})
 _TIMES: Final = (
     "effectiveDateTime", "effectiveInstant", "effectivePeriod", "started", "performedDateTime",
@@ -40,14 +40,19 @@ def codings(concepts: Iterable[Any]) -> Iterator[CodeKey]:
 
 def void_reason(resource: dict[str, Any]) -> str | None:
     """Why a resource says nothing about the patient that still holds, or None."""
-    status = resource.get("status")
-    if isinstance(status, str) and status in _VOID:
-        return "entered in error or cancelled"
+    for name in ("status", "docStatus"):
+        status = resource.get(name)
+        if isinstance(status, str) and status in VOID:
+            return "entered in error or cancelled"
     verification = resource.get("verificationStatus")
-    if any(code in _VOID for _, code in codings([verification])):
+    if any(code in VOID for _, code in codings([verification])):
         return "entered in error or refuted"
     if resource.get("focus"):
         return "is about something else than the patient (focus)"
+    if resource.get("doNotPerform") not in (None, False):
+        return "says what must not be done"
+    if "modifierExtension" in resource or "implicitRules" in resource:
+        return "could mean something else by a rule that we do not know"
     return None
 
 

@@ -209,6 +209,8 @@ class Selector:
         """What only the decoded resource tells: why it stays here, or None."""
         resource = self._chart.resource(record)
         void = void_reason(resource)
+        if void is None and b'"modifierExtension"' in record.raw:  # of a component, a series …
+            void = "a part could mean something else by a rule that we do not know"
         if void is not None:
             return "not_needed_by_tool", void
         if not self._is_of_study(record, resource):
