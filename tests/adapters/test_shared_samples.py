@@ -232,3 +232,21 @@ def test_the_comprehend_medical_error_is_about_our_request() -> None:
     result = replay(loaded, loaded.example_tool, VendorAnswer(400, {}, error.encode()))
 
     assert result["outcome"] == "bad_request"
+@pytest.mark.parametrize("bundled", [True, False])
+def test_the_claim_response_sample_is_pended_and_no_approval(bundled: bool) -> None:
+    loaded = ADAPTERS["davinci_pas"]
+    assert loaded.example_tool is not None
+    body = _sample("fhir_services.md", 1)
+    if bundled:
+        entry = [{"resource": json.loads(body)}]
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entry}
+        body = json.dumps(bundle).encode()
+
+    result = replay(
+        loaded, loaded.example_tool, VendorAnswer(200, {"content-type": "application/json"}, body)
+    )
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    (finding,) = result["findings"]
+    assert (finding["kind"], finding["action"], finding["value"]) == ("recommendation", None, "A4")
+    assert finding["id"] == "PA-778"

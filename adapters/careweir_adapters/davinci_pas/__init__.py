@@ -1,0 +1,1 @@
+"""Da Vinci Prior Authorization Support: Claim/$submit."""
