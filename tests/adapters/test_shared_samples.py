@@ -250,3 +250,25 @@ def test_the_claim_response_sample_is_pended_and_no_approval(bundled: bool) -> N
     (finding,) = result["findings"]
     assert (finding["kind"], finding["action"], finding["value"]) == ("recommendation", None, "A4")
     assert finding["id"] == "PA-778"
+
+
+def test_the_insights_sample_is_a_wrong_side_a_critical_result_and_a_follow_up() -> None:
+    loaded = ADAPTERS["azure_radiology_insights"]
+    assert loaded.example_tool is not None
+    answer = VendorAnswer(200, {}, _sample("azure_radiology_insights.md", 0))
+
+    result = replay(loaded, loaded.example_tool, answer)
+
+    assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+    side, critical, follow_up = result["findings"]
+    assert (side["code"]["code"], side["laterality"]) == ("orderLateralityMismatch", "right")
+    assert critical["code"]["display"] == "PNEUMOTHORAX"
+    assert critical["explanation"] == ["the service marks this as critical"]
+    assert (follow_up["kind"], follow_up["action"], follow_up["target"]["code"]) == (
+        "recommendation",
+        "order",
+        "77477000",
+    )
+    assert follow_up["explanation"] == ["due 2026-06-01", "recommended from a guideline"]
+    assert {finding["confidence_kind"] for finding in result["findings"]} == {"none"}
+    assert result["model"]["version"] == "2025-03-17"
