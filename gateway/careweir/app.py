@@ -157,6 +157,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             limits=Limits(settings.results_kept_s, settings.job_deadline_s),
             clock=given.clock,
             new_id=new_id,
+            patient_key=keys.patient_key,
         )
         app.state.store = state
         app.state.services = Services(

@@ -232,6 +232,8 @@ def test_the_comprehend_medical_error_is_about_our_request() -> None:
     result = replay(loaded, loaded.example_tool, VendorAnswer(400, {}, error.encode()))
 
     assert result["outcome"] == "bad_request"
+
+
 @pytest.mark.parametrize("bundled", [True, False])
 def test_the_claim_response_sample_is_pended_and_no_approval(bundled: bool) -> None:
     loaded = ADAPTERS["davinci_pas"]

@@ -38,8 +38,10 @@ def reply(tool: str, *findings: Finding, status: str = "answered", **more: Any) 
 def answer(*replies: Reply, outcome: str = "complete", conflicts: Any = ()) -> Answer:
     question = Question("sepsis-risk", "Patient/p1", "TREAT", b"", None, None, None, None, None,
                         "all", 4000)  # fmt: skip
-    context = ResultContext("inf_1", "sepsis-risk", "Patient/p1", None, None, "2026-03-02T08:00:00Z",
-                            "2026-03-02T08:00:00Z", "sha256:0")  # fmt: skip
+    moment = "2026-03-02T08:00:00Z"
+    context = ResultContext(
+        "inf_1", "sepsis-risk", "Patient/p1", None, None, moment, moment, "sha256:0"
+    )
     findings = tuple(finding for one in replies for finding in one.findings)
     return Answer("inf_1", question, NOW, outcome, 200, findings,  # type: ignore[arg-type]
                   tuple(conflicts), replies, "sha256:0", (), False,

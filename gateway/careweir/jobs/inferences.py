@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,10 +28,11 @@ from careweir.jobs.runner import Again, Job, Runner
 from careweir.log import log
 from careweir.pipeline import Gateway, Run
 from careweir.question import Answer, Question, read_question, rfc3339
-from careweir.state import Record, State
+from careweir.state import Cursor, Record, State
 
 KEY_LIVES_S = 24 * 3600
 CLAIM_SPARE_S = 2.0
+PAGE = 100
 WAIT_FIRST_S, WAIT_MAX_S = 0.02, 0.5
 INFERENCE, ASKED, KEY = "inference", "asked", "idempotency"
 JOB = "ask"
@@ -75,6 +76,7 @@ class Inferences:
         limits: Limits,
         clock: Callable[[], datetime],
         new_id: NewId,
+        patient_key: Callable[[str], str],
     ) -> None:
         self._gateway = gateway
         self._state = state
@@ -82,6 +84,7 @@ class Inferences:
         self._limits = limits
         self._clock = clock
         self._new_id = new_id
+        self._patient_key = patient_key
         runner.sort(JOB, self._work, give_up=self._give_up)
 
     async def now(self, question: Question, actor: Actor) -> Kept:
@@ -125,6 +128,26 @@ class Inferences:
         if record is None or kept is None or not kept.reader.admits(actor, record.site):
             raise NotFound("no such inference, or not for this reader")
         return kept, record
+
+    async def given_to(
+        self, actor: Actor, *, patient: str | None, newest_first: bool
+    ) -> AsyncIterator[tuple[Kept, Record]]:
+        """The answers that this reader may read again; ``patient`` is a keyed hash, or None."""
+        tags = {"state": "done", "client": _client(actor.client)}
+        tags |= {"patient": patient} if patient is not None else {}
+        after: Cursor | None = None
+        while True:
+            page = await self._state.find(
+                INFERENCE, site=actor.site, tags=tags, after=after, limit=PAGE,
+                newest_first=newest_first,
+            )  # fmt: skip
+            for record in page:
+                kept = decoded(record.body)
+                if kept.reader.admits(actor, record.site):
+                    yield kept, record
+            if len(page) < PAGE:
+                return
+            after = page[-1].cursor
 
     async def unknown(
         self, *, site: str | None, after: str | None, limit: int
@@ -275,7 +298,7 @@ class Inferences:
         """The one end of an inference: whoever comes second finds that it has ended."""
         expires = self._expiry(self._limits.kept_s)
         changed = dataclasses.replace(
-            record, body=kept.encoded(), tags=_tags(kept), expires_at=expires
+            record, body=kept.encoded(), tags=self._tags(kept), expires_at=expires
         )
         await self._state.replace(changed)
         await self._state.delete(ASKED, kept.inference)
@@ -298,13 +321,20 @@ class Inferences:
             kept.inference,
             kept.encoded(),
             site=site,
-            tags=_tags(kept),
+            tags=self._tags(kept),
             expires_at=self._expiry(max(seconds, self._limits.kept_s)),
         )
 
     async def _kept(self, inference: str) -> Kept | None:
         record = await self._state.get(INFERENCE, inference)
         return None if record is None else decoded(record.body)
+
+    def _tags(self, kept: Kept) -> dict[str, str]:
+        """What an answer is found by; the patient as a keyed hash."""
+        tags = {"state": kept.state, "client": _client(kept.reader.client)}
+        if kept.answer is not None:
+            tags["patient"] = self._patient_key(kept.answer["subject"])
+        return tags | ({"unknown": "yes"} if kept.unknown_tools else {})
 
     def _expiry(self, seconds: int) -> datetime:
         return self._clock() + timedelta(seconds=seconds)
@@ -320,8 +350,9 @@ def _work_row(record: Record) -> dict[str, str | list[str] | None]:
     }
 
 
-def _tags(kept: Kept) -> dict[str, str]:
-    return {"state": kept.state} | ({"unknown": "yes"} if kept.unknown_tools else {})
+def _client(name: str) -> str:
+    """An application's name as a tag: of any length."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def _name(key: str, actor: Actor) -> str:

@@ -6,22 +6,25 @@
     audit_event   the routes of AuditEvent
     searchset     Bundles of what was found, with their links
     infer         the operation $infer, and its definition
+    results       the routes of what the gateway made: RiskAssessment, Observation and others
+    result_types  their search parameters, and where these look
+    forms         searches that come as a form
     metadata      the CapabilityStatement, made from what the modules say they serve
 
-A module for another resource has a ``router`` and a ``SERVED``, and is named in ``RESOURCES``.
+What is served stands in ``SERVED``, from which the CapabilityStatement is made.
 """
 
 from fastapi import APIRouter
 
-from careweir.api.fhir import audit_event, infer, metadata
+from careweir.api.fhir import audit_event, infer, metadata, results
 from careweir.api.fhir.base import FhirBase, FhirRoute
 
-RESOURCES = (audit_event,)
+SERVED = (audit_event.SERVED, *results.SERVED)
 
 router = APIRouter(prefix="/fhir")
-router.include_router(metadata.router_of([module.SERVED for module in RESOURCES]))
+router.include_router(metadata.router_of(SERVED))
 router.include_router(infer.router)
-for module in RESOURCES:
-    router.include_router(module.router)
+router.include_router(audit_event.router)
+router.include_router(results.router)
 
-__all__ = ["RESOURCES", "FhirBase", "FhirRoute", "router"]
+__all__ = ["SERVED", "FhirBase", "FhirRoute", "router"]

@@ -6,7 +6,6 @@ One event an action. The reading is on the record before its result is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 
@@ -16,7 +15,6 @@ from careweir.api.fhir.audit_search import NARROWING, Criteria, criteria
 from careweir.api.fhir.base import (
     FhirRoute,
     Json,
-    MediaTypeUnsupported,
     ParameterInvalid,
     address,
     fhir_base,
@@ -24,6 +22,7 @@ from careweir.api.fhir.base import (
     services,
 )
 from careweir.api.fhir.control import CURSOR, Control, is_strict, sorted_out
+from careweir.api.fhir.forms import form
 from careweir.api.fhir.metadata import Served
 from careweir.api.fhir.parameters import parameters
 from careweir.api.fhir.searchset import Searchset
@@ -32,14 +31,12 @@ from careweir.audit import AuditTrail, Query, Stored
 from careweir.audit.audit_event import Names, audit_event, event_id, place_of
 from careweir.audit.event_kinds import BALP, CONCLUDES
 from careweir.audit.merged import count_any, read_any
-from careweir.errors import BodyTooLarge, NotFound
+from careweir.errors import NotFound
 from careweir.log import log
 from careweir_fhir import validate
 from careweir_fhir.operation_outcome import Issue
 
 KIND = "AuditEvent"
-FORM = "application/x-www-form-urlencoded"
-FORM_BYTES_MAX = 65_536
 _BASE = "http://hl7.org/fhir/SearchParameter"
 SERVED = Served(
     kind=KIND,
@@ -83,17 +80,7 @@ async def search(request: Request) -> Response:
 @router.post(f"/{KIND}/_search", openapi_extra=openapi.FHIR_SEARCH)
 async def search_by_form(request: Request) -> Response:
     """The same with the parameters in the body, where no proxy's log keeps them."""
-    given = request.query_params.multi_items()
-    if request.headers.get("content-type", FORM).partition(";")[0].strip().lower() != FORM:
-        raise MediaTypeUnsupported(f"send {FORM}")
-    body = await request.body()
-    if len(body) > FORM_BYTES_MAX:
-        raise BodyTooLarge(f"the limit of a search is {FORM_BYTES_MAX} bytes")
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100)
-    except ValueError:
-        raise ParameterInvalid("the form cannot be read") from None
-    return await _searched(request, [*given, *pairs])
+    return await _searched(request, await form(request))
 
 
 @router.get(f"/{KIND}/{{event}}", openapi_extra=openapi.FHIR_READ)
