@@ -44,6 +44,7 @@ from careweir.console import conflicts_router as console_conflicts
 from careweir.console import router as console
 from careweir.errors import ConfigInvalid, GatewayError
 from careweir.fanout import Guards, Transport, Watchdog, contained, vendor_pool
+from careweir.feed import Feed, Syslog, Webhook
 from careweir.holds import keep_looking, look
 from careweir.ids import new_id
 from careweir.jobs import Inferences, Limits, Runner
@@ -178,6 +179,9 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         if given.hold_s is None:
             watching.append(asyncio.create_task(keep_looking(trail, gateway.guards)))
         runner.start()  # after the holds are known: a job must not ask a tool that is held
+        feeds = _feeds(settings, given, trail)
+        for feed in feeds:
+            feed.start()
         app.state.console = _console(settings, keys, trail, given.clock)
         names = Names(actor_system=rules.issuer) if rules else Names()
         app.state.fhir = FhirBase(settings.public_url, keys.patient_key, given.clock, names)
@@ -207,6 +211,8 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             for source in sources.values():
                 await source.close()
             await clients.close()
+            for feed in feeds:
+                await feed.stop()
             await trail.close()
             await state.close()
 
@@ -263,6 +269,7 @@ async def _open(settings: Settings, keys: AuditKeys, clock: Clock) -> AuditTrail
         keys=keys,
         clock=clock,
         witnesses=_witnesses(settings, clock),
+        witness_required=settings.witness_required,
     )
 
 
@@ -293,6 +300,17 @@ def _console(settings: Settings, keys: AuditKeys, trail: AuditTrail, clock: Cloc
         clock=clock,
         last_checkpoint=trail.checkpoint,
     )
+
+
+def _feeds(settings: Settings, given: Overrides, trail: AuditTrail) -> list[Feed]:
+    """Who gets every entry sent on, beside the record."""
+    receivers: list[Webhook | Syslog] = []
+    if settings.feed_url is not None:
+        token = _secret("feed-token", settings, given.secrets)
+        receivers.append(Webhook(settings.feed_url, token))
+    if settings.feed_syslog is not None:
+        receivers.append(Syslog(settings.feed_syslog, clock=given.clock, replica=settings.replica))
+    return [Feed(trail, receiver, settings.data) for receiver in receivers]
 
 
 def _witnesses(settings: Settings, clock: Clock) -> list[Witness]:

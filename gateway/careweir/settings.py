@@ -30,6 +30,19 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
         description="host:port over TCP.",
     )
+    witness_required: bool = Field(
+        default=False, description="Nothing is disclosed while no witness takes checkpoints."
+    )
+    feed_url: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://127\.0\.0\.1:)\S+$",
+        description="Webhook that gets every entry as an OCSF event.",
+    )
+    feed_syslog: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
+        description="host:port over TCP that gets every entry.",
+    )
     replica: str = Field(default="gateway-1", pattern=r"^[A-Za-z0-9.-]{1,32}$", description="Name.")
     public_url: str | None = Field(
         default=None,

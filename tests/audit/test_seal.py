@@ -16,6 +16,7 @@ from careweir.audit import AuditKeys, AuditTrail, open_trail, verify
 from careweir.audit.merkle import Tree, extends, includes
 from careweir.audit.note import ORIGIN, Signer, open_note
 from careweir.audit.witness import FileWitness, SyslogWitness, Witness, witnessed
+from careweir.errors import AuditUnavailable, ConfigInvalid
 
 KEYS = AuditKeys(mac=b"m" * 32, patient=b"p" * 32, signing=b"s" * 32)
 KEY = Signer(ORIGIN, b"s" * 32).key
@@ -269,3 +270,73 @@ def test_syslog_gets_one_message_of_rfc_5424_a_checkpoint() -> None:
     assert len(message) == int(count)
     assert message.startswith(b"<109>1 2026-03-02T08:00:00.001000Z gw-1 careweir - checkpoint - ")
     assert b"careweir-audit|5|" in message
+
+
+class Flaky:
+    """A witness that can be reached or not."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.notes: list[str] = []
+
+    async def publish(self, note: str) -> None:
+        if not self.up:
+            raise ConnectionError
+        self.notes.append(note)
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_disclosure_stops_while_a_required_witness_is_away(tmp_path: Path, required: bool) -> None:
+    async def story() -> None:
+        witness = Flaky()
+        trail = await open_trail(
+            data_dir=tmp_path, database_url=None, replica="gw", keys=KEYS, clock=Clock(),
+            witnesses=[witness], witness_required=required,
+        )  # fmt: skip
+        try:
+            await trail.append(intent(1))
+            witness.up = False
+            await sealed(trail)
+            if required:
+                with pytest.raises(AuditUnavailable):
+                    await trail.append(intent(2))
+                assert not await trail.healthy()
+            else:
+                await trail.append(intent(2))
+                assert await trail.healthy()
+            await trail.append(outcome(1))  # what has happened is recorded all the same
+            witness.up = True
+            await sealed(trail)
+            await trail.append(intent(3))
+            assert await trail.healthy()
+            assert open_note(witness.notes[-1], [KEY]).size >= 3
+        finally:
+            await trail.close()
+
+    asyncio.run(story())
+    assert verify(data_dir=tmp_path, keys=KEYS).status == "incomplete"  # intent 3 has no outcome
+
+
+def test_the_newest_checkpoint_is_sent_again_when_nothing_new_is_sealed(tmp_path: Path) -> None:
+    async def story() -> None:
+        witness = Flaky()
+        async with opened(tmp_path, witnesses=[witness]) as trail:
+            witness.up = False
+            await trail.append(outcome(1))
+            note = await sealed(trail)
+            witness.up = True
+            await sealed(trail)
+            assert witness.notes[-1] == note
+
+    asyncio.run(story())
+
+
+def test_a_required_witness_must_be_set(tmp_path: Path) -> None:
+    async def story() -> None:
+        await open_trail(
+            data_dir=tmp_path, database_url=None, replica="gw", keys=KEYS, clock=Clock(),
+            witness_required=True,
+        )  # fmt: skip
+
+    with pytest.raises(ConfigInvalid):
+        asyncio.run(story())

@@ -41,9 +41,14 @@ async def csv_lines(entries: AsyncIterator[Stored]) -> AsyncIterator[bytes]:
 
 def _csv_line(cells: tuple[str | None, ...]) -> bytes:
     line = io.StringIO()
-    harmless = [f"'{cell}" if cell and cell.startswith(_FORMULA) else cell for cell in cells]
-    csv.writer(line, lineterminator="\r\n").writerow(harmless)
+    csv.writer(line, lineterminator="\r\n").writerow([harmless(cell) for cell in cells])
     return line.getvalue().encode()
+
+
+def harmless(cell: str | None) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    shown = cell or ""
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
 
 
 async def ocsf_lines(entries: AsyncIterator[Stored], *, product: str) -> AsyncIterator[bytes]:

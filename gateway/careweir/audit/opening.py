@@ -31,6 +31,7 @@ async def open_trail(
     clock: Callable[[], datetime],
     witnesses: Sequence[Witness] = (),
     cosigner: Signer | None = None,
+    witness_required: bool = False,
 ) -> AuditTrail:
     """A trail that writes, with a writer of its own: the replica and this boot.
 
@@ -38,6 +39,7 @@ async def open_trail(
         data_dir: holds the SQLite file, unless ``database_url`` is given, and the spool.
         database_url: a PostgreSQL URL.
         witnesses: who else keeps the checkpoints.
+        witness_required: intents are refused while no witness takes the checkpoints.
         cosigner: signs them beside the signing key, while a new one is being announced.
         clock: the time of an entry, with its zone.
 
@@ -49,10 +51,12 @@ async def open_trail(
         raise ConfigInvalid("a replica's name is 1 to 32 letters, digits, '.' or '-'")
     writer = f"{replica}.{uuid4().hex[:16]}"
     store = _store(data_dir, database_url, keys)
+    if witness_required and not witnesses:
+        raise ConfigInvalid("a witness is required, and none is set")
     sealer = None
     if keys.signing:
         signer = Signer(ORIGIN, keys.signing, also=cosigner)
-        sealer = Sealer(store, signer, witnesses, keys.public())
+        sealer = Sealer(store, signer, witnesses, keys.public(), required=witness_required)
     trail = Trail(store, Spool(data_dir, *keys.macs), keys, clock, writer, sealer)
     await trail.start()
     return trail

@@ -193,13 +193,15 @@ class PostgresStore:
 
         return await self._guard(ask)
 
-    async def open_intents(self, writer: str) -> list[Row]:
+    async def open_intents(self, writer: str, first: int) -> list[Row]:
         async def ask() -> list[Row]:
             rows = await (await self._connection()).fetch(
                 f"SELECT {ROW_SQL} FROM careweir_audit.entry AS i WHERE writer = $1"  # noqa: S608
-                " AND type = 'intent' AND NOT EXISTS (SELECT FROM careweir_audit.entry AS o"
+                " AND seq >= $2 AND type = 'intent' AND NOT EXISTS (SELECT FROM"
+                " careweir_audit.entry AS o"
                 " WHERE o.disclosure = i.disclosure AND o.type = 'outcome') ORDER BY seq",
                 writer,
+                first,
             )
             return [Row(*row) for row in rows]
 

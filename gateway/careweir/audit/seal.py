@@ -77,6 +77,8 @@ class Sealer:
         signer: Signer,
         witnesses: Sequence[Witness],
         trusted: Sequence[VerifierKey] = (),
+        *,
+        required: bool = False,
     ) -> None:
         self._store = store
         self._signer = signer
@@ -86,7 +88,14 @@ class Sealer:
         self._sealed: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._required = required
         self.failing_witnesses = 0
+        self.unwitnessed: str | None = None  # the newest checkpoint, while no witness has it
+
+    @property
+    def refuses(self) -> bool:
+        """May nothing be disclosed, because no witness has what was sealed last?"""
+        return self._required and self.unwitnessed is not None
 
     def start(self) -> None:
         """Begin to seal in the background."""
@@ -106,6 +115,8 @@ class Sealer:
         frontier = await self._loaded()
         rows = await self._store.unsealed(self._sealed)
         if not rows:
+            if self.unwitnessed is not None:
+                await self._publish(self.unwitnessed)
             return None
         start = frontier.size
         after = Frontier(start, frontier.peaks)
@@ -143,6 +154,8 @@ class Sealer:
                 await witness.publish(note)
             except OSError:
                 self.failing_witnesses += 1
+        taken = self.failing_witnesses < len(self._witnesses)
+        self.unwitnessed = None if taken or not self._witnesses else note
 
     async def _loaded(self) -> Frontier:
         if self._frontier is None:

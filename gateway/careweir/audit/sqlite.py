@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from careweir.audit.entry import COLUMNS, LIFTED, Encoded, Query, Row
+from careweir.audit.entry import COLUMNS, LIFTED, Encoded, Query, Row, timestamp
 from careweir.audit.filecheck import seal_file, seal_path
 from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Archived, Head, Run, Seal
 from careweir.audit.where import Bound, Terms
@@ -24,6 +24,7 @@ WRITERS_DIR = "audit-writers"
 APPLICATION_ID = 0x63727772  # "crwr"
 BUSY_MS = 2_000
 FEW = 2_000  # disclosures
+WIDE = 1_000_000  # entries
 
 OBJECTS = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
 SEALER_LOCK = "sealer"
@@ -148,8 +149,8 @@ class SqliteStore:
     async def living(self, writers: Collection[str]) -> set[str]:
         return await self._write(lambda: {w for w in writers if is_alive(self._writers, w)})
 
-    async def open_intents(self, writer: str) -> list[Row]:
-        return await self._write(lambda: self._open_intents(writer))
+    async def open_intents(self, writer: str, first: int) -> list[Row]:
+        return await self._write(lambda: self._open_intents(writer, first))
 
     async def holds(self, entry: Encoded) -> bool:
         return await self._write(lambda: self._holds(entry))
@@ -170,7 +171,7 @@ class SqliteStore:
         return await self._write(lambda: self._hashes(writer, first, last))
 
     async def rows(self, writer: str, first: int, last: int) -> list[Row]:
-        return await self._write(lambda: self._rows(writer, first, last))
+        return await self._call(self._reading, lambda: self._rows(writer, first, last))
 
     async def archived(self, start: int) -> Archived | None:
         return await self._write(lambda: archived(self._connection(), start))
@@ -263,12 +264,13 @@ class SqliteStore:
         heads = (self._head(writer) for (writer,) in writers)
         return [head for head in heads if head]
 
-    def _open_intents(self, writer: str) -> list[Row]:
+    def _open_intents(self, writer: str, first: int) -> list[Row]:
         rows = self._connection().execute(
-            f"SELECT {ROW_SQL} FROM audit_entry AS i WHERE writer = ? AND type = 'intent'"  # noqa: S608
+            f"SELECT {ROW_SQL} FROM audit_entry AS i WHERE writer = ? AND seq >= ?"  # noqa: S608
+            " AND +type = 'intent'"
             " AND NOT EXISTS (SELECT 1 FROM audit_entry AS o"
             " WHERE o.disclosure = i.disclosure AND o.type = 'outcome') ORDER BY seq",
-            (writer,),
+            (writer, first),
         )
         return [Row(*row) for row in rows]
 
@@ -302,7 +304,7 @@ class SqliteStore:
         return [Head(*row) for row in rows]
 
     def _rows(self, writer: str, first: int, last: int) -> list[Row]:
-        found = self._connection().execute(
+        found = self._read().execute(
             f"SELECT {ROW_SQL} FROM audit_entry WHERE writer = ?"  # noqa: S608
             " AND seq BETWEEN ? AND ? ORDER BY seq",
             (writer, first, last),
@@ -417,7 +419,28 @@ def _migrate(db: sqlite3.Connection) -> None:
 def _where(db: sqlite3.Connection, query: Query) -> tuple[str, Bound]:
     few = query.ended is None or _are_few(db, query.ended)
     terms = Terms("audit_entry", "audit_entry", lambda _: "?", hint=True, few_ends=few)
-    return terms.all_of(query), terms.values
+    where = terms.all_of(query)
+    if terms.weak and (query.since is not None or query.until is not None):
+        where += f" AND {_between(db, query)}"
+    return where, terms.values
+
+
+def _between(db: sqlite3.Connection, query: Query) -> str:
+    """Where in the record a span of time lies: so that a search need not walk past it.
+
+    Exact, by the index of times alone; where the span is most of the record it is left out.
+    """
+    since = timestamp(query.since) if query.since else ""
+    until = timestamp(query.until) if query.until else "~"  # after every time
+    limit = -1 if query.until else WIDE + 1
+    count, low, high = db.execute(
+        "SELECT count(*), min(position), max(position) FROM (SELECT position FROM audit_entry"
+        " INDEXED BY audit_recorded WHERE recorded >= ? AND recorded < ? LIMIT ?)",
+        (since, until, limit),
+    ).fetchone()
+    if count == 0:
+        return "1 = 0"
+    return "1 = 1" if count > WIDE and not query.until else f"position BETWEEN {low} AND {high}"
 
 
 def _are_few(db: sqlite3.Connection, outcomes: tuple[str, ...]) -> bool:

@@ -73,8 +73,8 @@ class Store(Protocol):
         """Which of these writers still run."""
         ...
 
-    async def open_intents(self, writer: str) -> list[Row]:
-        """The intents of a writer for which nobody has recorded an outcome."""
+    async def open_intents(self, writer: str, first: int) -> list[Row]:
+        """The intents of a writer, from seq ``first`` on, that have no outcome."""
         ...
 
     async def holds(self, entry: Encoded) -> bool:

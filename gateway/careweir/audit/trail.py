@@ -44,6 +44,7 @@ WAITING_MAX = 100_000
 BATCH_MAX = 5_000
 PAGE_ROWS = 500
 RETRY_S = 1.0
+LAST_ENTRIES = 20_000
 
 
 class AuditTrail(Protocol):
@@ -69,6 +70,10 @@ class AuditTrail(Protocol):
 
     def read(self, query: Query) -> AsyncIterator[Stored]:
         """The entries that match, oldest first unless asked otherwise, page by page."""
+        ...
+
+    async def follow(self, writer: str, first: int, limit: int) -> list[Stored]:
+        """Some entries of one chain from ``first`` on, in order; their ``position`` is not told."""
         ...
 
     async def count(self, query: Query) -> int:
@@ -146,6 +151,8 @@ class Trail:
         limit = WAITING_INTENTS_MAX if entry.type == "intent" else WAITING_MAX
         if self._closing or self._committer is None:
             raise AuditUnavailable("the audit trail is closed")
+        if entry.type == "intent" and self._sealer is not None and self._sealer.refuses:
+            raise AuditUnavailable("no witness takes the checkpoints", retry_after_s=1)
         if len(self._waiting) + len(self._kept) >= limit:
             raise AuditUnavailable("too many entries wait for the audit trail", retry_after_s=1)
         encoded = encode(entry, timestamp(self._clock()))
@@ -159,6 +166,8 @@ class Trail:
 
     async def healthy(self) -> bool:
         if self._closing or self._committer is None or self._committer.done():
+            return False
+        if self._sealer is not None and self._sealer.refuses:
             return False
         if self._failed_since is None:
             return await self.store.alive()
@@ -179,6 +188,10 @@ class Trail:
                 return
             query = replace(query, after=page[-1][0])
             left = None if left is None else left - size
+
+    async def follow(self, writer: str, first: int, limit: int) -> list[Stored]:
+        rows = await self.store.rows(writer, first, first + limit - 1)
+        return [stored(0, row) for row in rows]
 
     async def count(self, query: Query) -> int:
         return await self.store.count(query)
@@ -329,9 +342,17 @@ class Trail:
             first += [self._encode(Entry(type="spooled", body=body)), *spooled]
         for head in fresh:
             if head.writer not in alive:
-                intents = await self.store.open_intents(head.writer)
+                intents = await self.store.open_intents(head.writer, await self._doubted(head))
                 first += [self._unknown(row) for row in intents if row.disclosure not in settled]
         return first
+
+    async def _doubted(self, head: Head) -> int:
+        """From where on an earlier writer may have left intents open.
+
+        One that ended in good order has concluded all but, at the most, its last ones.
+        """
+        (last,) = await self.store.rows(head.writer, head.seq, head.seq)
+        return max(1, head.seq - LAST_ENTRIES) if last.type == "close" else 1
 
     def _opening(self, fresh: list[Head]) -> Encoded:
         predecessors: list[JSON] = [

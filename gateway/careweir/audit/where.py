@@ -16,6 +16,7 @@ FACTS = (
     "disclosure", "inference", "token", "patient_key", "actor", "tool", "client", "outcome",
     "purpose", "site", "policy", "type",
 )  # fmt: skip
+_WEAK = (None, *FACTS[FACTS.index("client") :])  # too many entries share these
 Bound = list[str | int]
 
 
@@ -41,14 +42,18 @@ class Terms:
         self._hint = hint
         self._few_ends = few_ends
         self.values: Bound = []
+        self.weak = False  # does nothing narrow the search much?
         self.found: list[str] = []
 
     def all_of(self, query: Query) -> str:
         """The whole condition; with nothing asked for, one that always holds."""
         driver = next((name for name in FACTS if getattr(query, name) is not None), None)
+        if query.ended is not None and self._few_ends and driver in _WEAK:
+            driver = "ended"
         if query.writer is not None:
             self._add("writer =", query.writer)
             driver = "writer"
+        self.weak = driver in _WEAK
         if query.seq is not None:
             self._add("seq =", query.seq)
         for name in FACTS:

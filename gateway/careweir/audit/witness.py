@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -55,18 +55,31 @@ class SyslogWitness:
         self._replica = replica
 
     async def publish(self, note: str) -> None:
-        await asyncio.to_thread(self._send, self.message(note))
+        await asyncio.to_thread(_send, self._address, [self.message(note)])
 
     def message(self, note: str) -> bytes:
         """One message; the checkpoint's lines are joined by ``|``, as a message is one line."""
-        priority = _FACILITY_AUDIT * 8 + _NOTICE
         words = note.rstrip("\n").replace("\n", "|")
-        head = f"<{priority}>1 {timestamp(self._clock())} {self._replica} careweir - checkpoint -"
-        return f"{head} \ufeff{words}".encode()
+        return _message(words, "checkpoint", self._clock(), self._replica)
 
-    def _send(self, message: bytes) -> None:
-        with socket.create_connection(self._address, timeout=SYSLOG_CONNECT_S) as connection:
-            connection.sendall(b"%d " % len(message) + message)
+
+async def send_syslog(
+    address: tuple[str, int], words: Sequence[str], kind: str, now: datetime, replica: str
+) -> None:
+    """One message for each text, over one connection; OSError when they are not taken."""
+    messages = [_message(text, kind, now, replica) for text in words]
+    await asyncio.to_thread(_send, address, messages)
+
+
+def _message(words: str, kind: str, now: datetime, replica: str) -> bytes:
+    priority = _FACILITY_AUDIT * 8 + _NOTICE
+    head = f"<{priority}>1 {timestamp(now)} {replica} careweir - {kind} -"
+    return f"{head} \ufeff{words}".encode()
+
+
+def _send(address: tuple[str, int], messages: Sequence[bytes]) -> None:
+    with socket.create_connection(address, timeout=SYSLOG_CONNECT_S) as connection:
+        connection.sendall(b"".join(b"%d " % len(message) + message for message in messages))
 
 
 def witnessed(path: Path) -> list[str]:

@@ -12,8 +12,10 @@ from getpass import getuser
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 
+from careweir.app import load_house
 from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Report, open_trail
 from careweir.audit import verify as verify_trail
 from careweir.audit.archive import ArchiveRefused, check_clean
@@ -21,6 +23,10 @@ from careweir.audit.archive import archive as put_aside
 from careweir.audit.formats import csv_lines, ocsf_lines
 from careweir.audit.rotation import rotate as rotate_key
 from careweir.cli.out import Refused, as_moment, emit, say
+from careweir.console.access_report import report_of
+from careweir.console.find import find_about
+from careweir.console.pages import names_of, printed
+from careweir.console.search import Search
 from careweir.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -152,6 +158,48 @@ def archive(
     emit({"file": str(put.file), "sha256": put.sha256, "from": put.start, "to": put.size})
 
 
+class ReportFormat(StrEnum):
+    """What ``audit report`` writes."""
+
+    html = "html"
+    json = "json"
+    csv = "csv"
+
+
+@app.command()
+def report(
+    patient: Annotated[str, typer.Option(help="Whose: the reference, such as Patient/123.")],
+    form: Annotated[ReportFormat, typer.Option("--format", help="A page, data, or a table.")] = (
+        ReportFormat.html
+    ),
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the SQLite.")] = None,
+    database_url: Annotated[str | None, typer.Option("--database-url", help="PostgreSQL.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Folder of policies.")] = None,
+) -> None:
+    """A patient's own report to stdout: who saw what of mine, for what purpose.
+
+    Kinds of data, never values. The report is itself on the record, and on that patient's.
+    Example: careweir audit report --patient Patient/123 > report.html
+    """
+    settings = load_settings(data=data, database_url=database_url, config=config)
+    asyncio.run(_report(settings, _keys(settings), patient, form))
+
+
+async def _report(settings: Settings, keys: AuditKeys, patient: str, form: ReportFormat) -> None:
+    key = keys.patient_key(patient if "/" in patient else f"Patient/{patient}")
+    what = f"access report as {form.value}"
+    async with _reading(settings, keys, what=what, patient_key=key) as trail:
+        rows, cut = await find_about(trail, Search(patient=key))
+    names = names_of(load_house(settings.config))
+    made = report_of(rows, names, made=datetime.now(UTC), cut=cut)
+    written = {
+        ReportFormat.json: lambda: orjson.dumps(made.as_json(), option=orjson.OPT_INDENT_2),
+        ReportFormat.csv: lambda: made.as_csv().encode(),
+        ReportFormat.html: lambda: printed(made).encode(),
+    }[form]()
+    sys.stdout.buffer.write(written.rstrip() + b"\n")
+
+
 class Key(StrEnum):
     """What ``audit rotate`` replaces."""
 
@@ -217,7 +265,9 @@ async def _search(settings: Settings, keys: AuditKeys, query: Query) -> None:
 
 
 @asynccontextmanager
-async def _reading(settings: Settings, keys: AuditKeys, *, what: str) -> AsyncIterator[AuditTrail]:
+async def _reading(
+    settings: Settings, keys: AuditKeys, *, what: str, patient_key: str | None = None
+) -> AsyncIterator[AuditTrail]:
     """A trail to read from; who reads is recorded first, as the user of this machine."""
     url = settings.database_url
     trail = await open_trail(
@@ -229,7 +279,10 @@ async def _reading(settings: Settings, keys: AuditKeys, *, what: str) -> AsyncIt
     )
     try:
         actor = f"os-user:{getuser()}"
-        await trail.append(Entry("read", {"what": what}, actor=actor, client="careweir-cli"))
+        await trail.append(
+            Entry("read", {"what": what}, patient_key=patient_key, actor=actor,
+                  client="careweir-cli")
+        )  # fmt: skip
         yield trail
     finally:
         await trail.close()

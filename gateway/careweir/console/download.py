@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import orjson
 
 from careweir.audit import AuditTrail, Stored
+from careweir.audit.formats import harmless
 from careweir.console import words
 from careweir.console.body import text
 from careweir.console.search import Search
@@ -20,7 +21,6 @@ COLUMNS = (
     "break_glass_reason", "tool", "outcome", "inference", "disclosure", "patient_key",
     "writer", "seq", "hash",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Download:
@@ -59,11 +59,5 @@ def _ndjson(row: Stored, facts: dict[str, object]) -> bytes:
 
 def _csv(cells: list[object]) -> bytes:
     out = io.StringIO()
-    csv.writer(out).writerow([_harmless(cell) for cell in cells])
+    csv.writer(out).writerow([harmless("" if cell is None else str(cell)) for cell in cells])
     return out.getvalue().encode()
-
-
-def _harmless(cell: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    shown = "" if cell is None else str(cell)
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown

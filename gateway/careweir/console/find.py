@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from careweir.audit import AuditTrail, Stored
+from careweir.console.access_report import ENTRIES_MAX
 from careweir.console.search import Search
 
 ROWS_A_PAGE = 25
@@ -74,6 +75,13 @@ async def find_sample(trail: AuditTrail, search: Search) -> tuple[list[Stored], 
     query = replace(search.query(), limit=TIMELINE_MAX)
     rows = [row async for row in trail.read(query)]
     return [row for row in rows if not search.hides(row.entry.type)], len(rows) == TIMELINE_MAX
+
+
+async def find_about(trail: AuditTrail, search: Search) -> tuple[list[Stored], bool]:
+    """The newest entries about a patient for their report; and whether there are older ones."""
+    query = replace(search.query(), limit=ENTRIES_MAX + 1)
+    rows = [row async for row in trail.read(query)]
+    return rows[:ENTRIES_MAX], len(rows) > ENTRIES_MAX
 
 
 async def find_story(trail: AuditTrail, asked: Search) -> list[Stored]:

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from careweir.access import Actor
 from careweir.audit import Stored
 from careweir.console import words
+from careweir.console.access_report import AccessReport
 from careweir.console.body import mapping, mappings, number, text, texts
 from careweir.console.ports import Console, House, Services
 from careweir.console.words import Names
@@ -103,6 +104,12 @@ def names_of(house: House) -> Names:
     """What roles and capabilities are called in this house."""
     titles = {name: one.title for name, one in house.capabilities.items()}
     return Names(roles=house.policies.roles, capabilities=titles)
+
+
+def printed(report: AccessReport) -> str:
+    """A patient's report as a page of its own, with its style inside: to save, print or send."""
+    style = STATIC["console.css"].decode()
+    return _PAGES.get_template("access_print.html").render(report=report, css=style)
 
 
 def page(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
+import orjson
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -16,8 +17,9 @@ from careweir.access import Actor
 from careweir.access.readers import READERS, check_reader
 from careweir.audit import Stored
 from careweir.audit.report import PROBLEMS
+from careweir.console.access_report import report_of
 from careweir.console.download import TYPES, Download
-from careweir.console.find import LOOKED_AT_MAX, find_page, find_sample, find_story
+from careweir.console.find import LOOKED_AT_MAX, find_about, find_page, find_sample, find_story
 from careweir.console.pages import HEADERS, STATIC, STATIC_TYPES, names_of, page
 from careweir.console.ports import Console, Services, read_checkpoint
 from careweir.console.search import PATH, Search, read_search, with_patient
@@ -257,6 +259,28 @@ async def download(request: Request) -> Response:
         lines(), media_type=TYPES[kind],
         headers=HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'},
     )  # fmt: skip
+
+
+@router.get("/audit/report")
+async def access_report(request: Request) -> Response:
+    """A patient's own report: who saw what of mine, for what purpose."""
+    actor = await _reader(request)
+    search, wrong = read_search({"patient": request.query_params.get("patient", "")})
+    kind = request.query_params.get("format", "html")
+    if wrong or search.patient is None or kind not in ("html", "json", "csv"):
+        raise NotFound("there is no such report")
+    search = replace(search, site=actor.site)
+    rows, cut = await find_about(_services(request).trail, search)
+    await _recorded(request, actor, f"access report as {kind}", len(rows), search.patient)
+    names = names_of(_services(request).gateway.house)
+    report = report_of(rows, names, made=_console(request).clock(), cut=cut)
+    if kind == "html":
+        return page(request, "access_report.html", actor=actor, report=report,
+                    patient=search.patient)  # fmt: skip
+    body = orjson.dumps(report.as_json()) if kind == "json" else report.as_csv().encode()
+    media = "application/json" if kind == "json" else TYPES["csv"]
+    attached = {"Content-Disposition": f'attachment; filename="careweir-access.{kind}"'}
+    return Response(body, media_type=media, headers=HEADERS | attached)
 
 
 # --- its integrity -----------------------------------------------------------------------------
