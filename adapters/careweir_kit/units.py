@@ -5,7 +5,8 @@ Quantities in the UCUM system are read by their exact code; free unit text has a
 its own (``mmHg``, ``bpm``), which are read only where no UCUM code says otherwise.
 
 Source: UCUM (https://ucum.org); molar masses of creatinine, lactate and glucose as in
-standard clinical chemistry conversion tables (creatinine 1 mg/dL = 88.4 µmol/L).
+standard clinical chemistry conversion tables (creatinine 1 mg/dL = 88.4 µmol/L, urea
+nitrogen 1 mg/dL = 0.357 mmol/L of urea).
 """
 
 from __future__ import annotations
@@ -92,6 +93,11 @@ _MOLAR_MASS: Final[Mapping[str, float]] = {
     "32693-4": 90.08,  # lactate in blood
     "2345-7": 180.156,  # glucose, mass
     "14749-6": 180.156,  # glucose, molar
+    "3094-0": 28.014,  # urea nitrogen, mass: two atoms of nitrogen in one urea
+    "6299-2": 28.014,  # urea nitrogen in blood, mass
+    "14937-7": 28.014,  # urea nitrogen, molar
+    "3091-6": 60.056,  # urea, mass
+    "22664-7": 60.056,  # urea, molar
 }
 
 _INSPIRED_OXYGEN: Final = frozenset({"3150-6", "19994-3"})

@@ -30,9 +30,14 @@ SIMULATED = sorted(name for name, tool in TOOLS.items() if tool.simulator is not
 # Every fault is tried on one tool of each adapter: it is the adapter that meets the answer.
 FAULTED = sorted({TOOLS[name].adapter: name for name in reversed(SIMULATED)}.values())
 TOKEN = "a-token-of-this-test"
-TOKENS = {tool.auth.secret: TOKEN for tool in TOOLS.values() if tool.auth.secret}
+# How a token is fetched is tested with the credentials (tests/gateway).
+TOKENS = {
+    tool.auth.secret: TOKEN
+    for tool in TOOLS.values()
+    if tool.auth.secret and tool.auth.kind != "oauth2"
+}
 # Their answers cannot name a model: the version is the tool file's.
-VERSIONLESS = {"mlflow", "davinci_pas"}
+VERSIONLESS = {"mlflow", "davinci_pas", "rest"}
 KEY_HEADER = "Ocp-Apim-Subscription-Key"
 REPORT = charts.report("Small left pneumothorax. No pleural effusion. Heart size is normal.")
 
@@ -89,12 +94,14 @@ CHART = (
 def _ask(name: str) -> Ask:
     """One rich chart, of which each tool has what it needs."""
     needed = {need.resource for need in TOOLS[name].needs}
-    return charts.ask(*(one for one in CHART if one["resourceType"] in needed))
+    asked = charts.ask(*(one for one in CHART if one["resourceType"] in needed))
+    asked.payload["entry"][0]["resource"]["gender"] = "female"
+    return asked
 
 
 def _shown(token: str) -> dict[str, str]:
     """The token in each place where a tool file may want it."""
-    return {"authorization": f"Bearer {token}", KEY_HEADER: token}
+    return {"authorization": f"Bearer {token}", KEY_HEADER: token, "App-Key": token}
 
 
 def _send(handle: SimulatorHandle, request: VendorRequest, *, token: str = TOKEN) -> VendorAnswer:

@@ -62,11 +62,12 @@ def test_a_published_score_stands_in_and_says_so(gateway: Served) -> None:
     assert body["outcome"] == "degraded"
     assert statuses(body) == {
         "acme-sepsis": "unavailable", "beacon-sepsis": "answered", "news2": "answered",
+        "qsofa": "answered",
     }  # fmt: skip
     news2 = [f for f in body["findings"] if f["tool"] == "news2"]
     assert news2
     assert all(finding["fallback"] for finding in news2)
-    assert not any(f["fallback"] for f in body["findings"] if f["tool"] != "news2")
+    assert {f["tool"] for f in body["findings"] if f["fallback"]} == {"news2", "qsofa"}
 
 
 def test_without_any_answer_the_gateway_fails_honestly(gateway: Served) -> None:
@@ -192,7 +193,7 @@ def test_capabilities_and_tools_can_be_read(gateway: Served) -> None:
     tools = gateway.get("/v1/tools").json()["tools"]
 
     assert {"sepsis-risk", "chest-xray-findings"} <= {one["name"] for one in capabilities}
-    assert capabilities[0]["fallbacks"] == ["news2"]
+    assert capabilities[0]["fallbacks"] == ["news2", "qsofa"]
     assert {"acme-sepsis", "beacon-sepsis", "lumen-cxr", "radnote-cxr"} <= {
         one["tool"] for one in tools
     }

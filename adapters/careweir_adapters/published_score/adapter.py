@@ -1,22 +1,24 @@
-"""NEWS2 in this process: the transparent stand-in when no tool answers.
+"""Published scores in this process: the transparent stand-in when no tool answers.
 
-It never speaks for a vendor: its findings carry an own code, the points of each parameter and
+They never speak for a vendor: their findings carry an own code, the points of each parameter and
 the citation, and every one of them says that it is a fallback.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from careweir_adapters.published_score.bedside import curb65_of, qsofa_of
 from careweir_adapters.published_score.inputs import inputs_of
-from careweir_adapters.published_score.mapping import check, request_of
-from careweir_adapters.published_score.news2 import News2, news2
-from careweir_fhir.model import Coding, Finding
+from careweir_adapters.published_score.mapping import Request, check, request_of
+from careweir_adapters.published_score.news2 import news2
+from careweir_adapters.published_score.score import Scored, parsed
+from careweir_adapters.published_score.stay import lace_of
 from careweir_kit.adapter import Ask, Parsed
 from careweir_kit.tool import Tool
 
-CODE: Final = Coding(system="urn:careweir:score", code="NEWS2", display="NEWS2 aggregate score")
-CITATION: Final = "Royal College of Physicians, National Early Warning Score (NEWS) 2, 2017"
+NEWS2_CITATION: Final = "Royal College of Physicians, National Early Warning Score (NEWS) 2, 2017"
 
 
 def check_tool(tool: Tool) -> None:
@@ -26,34 +28,21 @@ def check_tool(tool: Tool) -> None:
 
 def compute(tool: Tool, ask: Ask) -> Parsed:
     """Compute the score from whole inputs. Raises InputsMissing, which names what is missing."""
-    inputs = inputs_of(request_of(tool), ask)
+    request = request_of(tool)
+    return parsed(tool, ask, _SCORES[request.score](request, ask))
+
+
+def _news2_of(request: Request, ask: Ask) -> Scored:
+    inputs = inputs_of(request, ask)
     score = news2(inputs.vitals, scale=inputs.scale)
-    total = Finding(
-        tool=tool.tool,
-        tool_version=tool.version,
-        kind="measurement",
-        code=CODE,
-        value=score.total,
-        unit="{score}",
-        scale="NEWS2",
-        threshold_band=score.band,
-        effective=ask.as_of,
-        explanation=_explanation(score, inputs.oldest),
-        fallback=True,
-        verified=True,
-    )
-    band = total.model_copy(update={"kind": "risk", "value": score.band, "unit": None})
-    return Parsed(
-        findings=(band, total),
-        echoes=(ask.subject,),
-        model_name="NEWS2",
-        model_version=tool.version,
-    )
+    remarks = (f"SpO2 scale {score.scale}",)
+    return Scored("NEWS2", "NEWS2 aggregate score", score.points, score.band, NEWS2_CITATION,
+                  remarks=remarks, oldest=inputs.oldest)  # fmt: skip
 
 
-def _explanation(score: News2, oldest: str | None) -> tuple[str, ...]:
-    lines = [f"{name}: {points}" for name, points in score.points.items()]
-    lines.append(f"SpO2 scale {score.scale}")
-    if oldest is not None:
-        lines.append(f"oldest input from {oldest}")
-    return (*lines, f"Source: {CITATION}")
+_SCORES: Final[Mapping[str, Callable[[Request, Ask], Scored]]] = {
+    "NEWS2": _news2_of,
+    "qSOFA": qsofa_of,
+    "CURB-65": curb65_of,
+    "LACE": lace_of,
+}

@@ -71,7 +71,7 @@ def inputs_of(request: Request, ask: Ask) -> Inputs:
     looked = {name: _look(name, row, request, chart) for name, row in _NUMBERS.items()}
     missing += [f"{name}: {found.missing}" for name, found in looked.items() if found.missing]
     oxygen, oxygen_at = _on_oxygen(request, chart)
-    level, level_at = _consciousness(request, chart)
+    level, level_at = consciousness(request, chart)
     if isinstance(oxygen, str):
         missing.append(f"air or oxygen: {oxygen}")
     if len(level) > 1:
@@ -134,7 +134,7 @@ def _on_oxygen(request: Request, chart: Standing) -> tuple[bool | str, str | Non
     return says[0]
 
 
-def _consciousness(request: Request, chart: Standing) -> tuple[str, str | None]:
+def consciousness(request: Request, chart: Standing) -> tuple[str, str | None]:
     """One letter of ACVPU, or the reason why there is none; never taken for alert."""
     found = newest_code(chart, ("67775-7",), max_age=request.max_age)
     if found.missing:

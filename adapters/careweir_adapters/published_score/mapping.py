@@ -24,13 +24,16 @@ class Request(BaseModel):
     """``request`` in the tool file.
 
     ``scale_2`` marks that a clinician prescribed a saturation target of 88–92 %; ``pregnancy``
-    marks patients for whom the score is not made.
+    marks patients for whom the score is not made. ``pneumonia`` marks those for whom CURB-65 is.
+    ``max_age`` is that of bedside values, ``laboratory_max_age`` that of laboratory results.
     """
 
     model_config = MAPPING
 
-    score: Literal["NEWS2"]
+    score: Literal["NEWS2", "qSOFA", "CURB-65", "LACE"]
     max_age: str = "PT4H"
+    laboratory_max_age: str = "PT24H"
+    pneumonia: tuple[Mark, ...] = ()
     scale_2: tuple[Mark, ...] = ()
     pregnancy: tuple[Mark, ...] = ()
 
@@ -44,6 +47,11 @@ class Request(BaseModel):
         """(system, code) pairs."""
         return tuple((mark.system, mark.code) for mark in self.pregnancy)
 
+    @property
+    def pneumonia_marks(self) -> tuple[tuple[str, str], ...]:
+        """(system, code) pairs."""
+        return tuple((mark.system, mark.code) for mark in self.pneumonia)
+
 
 def request_of(tool: Tool) -> Request:
     """Read ``request``. Raises ToolFileInvalid."""
@@ -52,7 +60,9 @@ def request_of(tool: Tool) -> Request:
 
 def check(tool: Tool) -> None:
     """Refuse a tool file that does not make plain that it is a fallback. Raises ToolFileInvalid."""
-    request_of(tool)
+    request = request_of(tool)
+    if request.score == "CURB-65" and not request.pneumonia:
+        raise ToolFileInvalid(f"{tool.tool}.yaml: request.pneumonia: CURB-65 is for pneumonia only")
     if tool.mode != "fallback":
         raise ToolFileInvalid(f"{tool.tool}.yaml: mode: a published score is a fallback")
     if tool.answer:

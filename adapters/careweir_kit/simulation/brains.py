@@ -35,6 +35,14 @@ _BEDSIDE: Final[Mapping[str, tuple[float, float, bool]]] = {
     "lactate": (1.6, 0.280, False),
     "age": (65, 0.010, False),
 }
+_DECLINE: Final[Mapping[str, tuple[float, float, bool]]] = {
+    "heart_rate": (82, 0.028, False),
+    "respiratory_rate": (16, 0.150, False),
+    "temperature": (37.0, 0.350, True),
+    "systolic": (122, -0.030, False),
+    "spo2": (97, -0.160, False),
+    "age": (62, 0.014, False),
+}
 _READMISSION: Final[Mapping[str, tuple[float, float, bool]]] = {
     "age": (55, 0.018, False),
     "haemoglobin": (13.0, -0.200, False),
@@ -75,6 +83,11 @@ def sepsis_logistic(values: Numbers) -> float:
 def sepsis_bedside(values: Numbers) -> float:
     """Bedside observations; the laboratory hardly counts, so it misses what hides there."""
     return _logistic(values, _BEDSIDE, intercept=-2.9)
+
+
+def decline_logistic(values: Numbers) -> float:
+    """Bedside observations, oxygen saturation before all."""
+    return _logistic(values, _DECLINE, intercept=-2.6)
 
 
 def readmission_logistic(values: Numbers) -> float:
@@ -127,6 +140,7 @@ NUMBER_BRAINS: Final[Mapping[str, Callable[[Numbers], float]]] = {
     "readmission_stays": readmission_stays,
     "readmission_fhir": readmission_fhir,
     "deterioration_bedside": deterioration_bedside,
+    "decline_logistic": decline_logistic,
     "no_show_logistic": no_show_logistic,
     "no_show_habit": no_show_habit,
 }
