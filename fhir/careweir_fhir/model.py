@@ -123,6 +123,20 @@ class ConflictInput(BaseModel):
     without: tuple[WithheldInput, ...] = ()
 
 
+DECISIONS = frozenset({"approve", "deny"})
+
+
+def is_decision(finding: Finding) -> bool:
+    """Whether a recommendation answers a request for authorisation, or says that nobody has yet."""
+    undecided = finding.action is None and finding.value is not None
+    return finding.kind == "recommendation" and (finding.action in DECISIONS or undecided)
+
+
+def awaits_review(finding: Finding) -> bool:
+    """Whether a finding counts for nothing until a coder or a reviewer has signed it."""
+    return finding.kind == "coding" or is_decision(finding)
+
+
 class Conflict(BaseModel):
     """Two or more findings that cannot all be right; no winner is named.
 

@@ -26,7 +26,7 @@ from careweir_fhir.elements import (
     to,
     words,
 )
-from careweir_fhir.model import RXNORM, Coding, Finding
+from careweir_fhir.model import RXNORM, Coding, Finding, is_decision
 from careweir_fhir.result import (
     base,
     encounter,
@@ -41,7 +41,9 @@ _TASK_CODE = "http://hl7.org/fhir/CodeSystem/task-code"
 
 
 def recommendation(finding: Finding, place: Place) -> Json:
-    """A service to do or to leave is a ServiceRequest; drugs and decisions a GuidanceResponse."""
+    """A service to do or to leave is a ServiceRequest, a decision a Task, the rest guidance."""
+    if is_decision(finding):
+        return decision_task(finding, place)
     target = finding.target or finding.code
     is_drug = target.system == RXNORM or finding.dose is not None
     if finding.action in _ORDERS and not is_drug:
@@ -178,23 +180,45 @@ def document_reference(finding: Finding, place: Place) -> Json:
 
 
 def review_task(finding: Finding, place: Place) -> Json:
-    """A suggested code becomes a Task for a person: never a Condition, never a bill."""
+    """A suggested code becomes a Task for a coder: never a Condition, never a bill."""
+    suggested = concept(finding.code, verified=finding.verified)
+    output: list[Json] = [
+        {"type": text_concept("suggested code"), "valueCodeableConcept": suggested}
+    ]
+    return _task(finding, place, "Review a suggested code", "Clinical coder", output)
+
+
+def decision_task(finding: Finding, place: Place) -> Json:
+    """A proposed or pended decision becomes a Task for a reviewer: it decides nothing itself."""
+    service = concept(finding.target or finding.code, verified=finding.verified)
+    said = words(str(finding.value)) if finding.value is not None else None
+    proposed = words(finding.action) or "nobody has decided"
+    coded_as = " ".join(part for part in (words(finding.scale), said) if part)
+    decision = f"{proposed} ({coded_as})" if said and said != proposed else proposed
+    output: list[Json] = [
+        {"type": text_concept("service"), "valueCodeableConcept": service},
+        {"type": text_concept("proposed decision"), "valueString": decision},
+    ]
+    return _task(finding, place, "Review a proposed authorisation", "Utilisation reviewer", output)
+
+
+def _task(finding: Finding, place: Place, what: str, by: str, output: list[Json]) -> Json:
+    """What waits for a person: it counts for nothing until the Task is completed by one."""
     told = joined([*remarks(finding, place), *finding.explanation])
     withdrawn = {"entered-in-error": "entered-in-error", "superseded": "cancelled"}
+    status = withdrawn.get(finding.status or "", "requested")
+    waits = text_concept("preliminary: counts when a person has signed")
     return base("Task", finding, place) | compact(
         identifier=identifiers(finding),
-        status=withdrawn.get(finding.status or "", "draft"),
+        status=status,
+        businessStatus=waits if status == "requested" else None,
         intent="proposal",
-        code=coded(_TASK_CODE, "approve", text="Review a suggested code"),
+        code=coded(_TASK_CODE, "approve", text=what),
         for_=subject(place),
         encounter=encounter(finding, place),
         authoredOn=place.context.recorded,
         requester=to(place.device),
+        performerType=[text_concept(by)],
         note=[{"text": inert(told)}] if told else None,
-        output=[
-            {
-                "type": text_concept("suggested code"),
-                "valueCodeableConcept": concept(finding.code, verified=finding.verified),
-            }
-        ],
+        output=output,
     )

@@ -19,7 +19,7 @@ from careweir.fanout import Prepared
 from careweir.minimise import Chart
 from careweir.question import Question, Reply, Strategy, rfc3339
 from careweir_fhir.bundle import ResultContext, ToolOutcome, result_bundle
-from careweir_fhir.model import ICD10CM, Conflict, Finding
+from careweir_fhir.model import ICD10CM, Conflict, Finding, awaits_review
 from careweir_kit.registry import LoadedAdapter
 from careweir_kit.tool import Tool
 
@@ -166,6 +166,7 @@ def attributed(case: Case, replies: Sequence[Reply]) -> tuple[Finding, ...]:
 
     Subject, study and encounter come from the question, never from a vendor's echo. A tool that
     got shifted dates cannot say when a finding was: it is then of the moment that was asked about.
+    What waits for a coder or a reviewer says ``preliminary``.
     """
     question, as_of = case.question, rfc3339(case.as_of)
     shifted = {tool.tool for tool in case.house.tools.values() if shifts_dates(tool)}
@@ -179,6 +180,7 @@ def attributed(case: Case, replies: Sequence[Reply]) -> tuple[Finding, ...]:
                 "effective": (None if reply.tool in shifted else finding.effective) or as_of,
                 "fallback": reply.mode == "fallback",
                 "completeness": "partial" if reply.status == "partial" else finding.completeness,
+                "status": finding.status or ("preliminary" if awaits_review(finding) else None),
             }
         )
         for reply in replies

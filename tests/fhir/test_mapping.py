@@ -9,7 +9,7 @@ import pytest
 
 from careweir_fhir.bundle import FhirInvalid, ResultContext, ToolOutcome, result_bundle
 from careweir_fhir.elements import percentage
-from careweir_fhir.model import RXNORM, Coding, Conflict, Finding
+from careweir_fhir.model import RXNORM, SNOMED, Coding, Conflict, Finding, awaits_review
 
 CONTEXT = ResultContext(
     inference="inf_1",
@@ -267,7 +267,8 @@ def test_empty_answer_is_not_the_absence_of_anything(answers: dict[str, Any]) ->
         ("do", {}, "ServiceRequest"),
         ("avoid", {}, "ServiceRequest"),
         ("start", {}, "GuidanceResponse"),
-        ("approve", {}, "GuidanceResponse"),
+        ("approve", {}, "Task"),
+        ("deny", {}, "Task"),
         (None, {}, "GuidanceResponse"),
         ("order", {"target": Coding(system=RXNORM, code="5224")}, "GuidanceResponse"),
     ],
@@ -375,3 +376,57 @@ def test_resource_that_would_not_be_valid_never_leaves() -> None:
     assert "recorded" in str(caught.value)
     assert "CANARY" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("action", "value", "decision"),
+    [
+        ("approve", "A1", "approve (X12 306 A1)"),
+        ("deny", "A3", "deny (X12 306 A3)"),
+        (None, "A4", "nobody has decided (X12 306 A4)"),
+        ("approve", "approve", "approve"),
+        ("approve", None, "approve"),
+    ],
+)
+def test_a_decision_waits_for_a_reviewer(
+    action: str | None, value: str | None, decision: str
+) -> None:
+    knee = Coding(system=SNOMED, code="609588000", display="Total knee replacement")
+    proposed = finding("recommendation", action=action, value=value, scale="X12 306", target=knee)
+
+    made = mapped(proposed)
+
+    assert (made["resourceType"], made["status"], made["intent"]) == (
+        "Task",
+        "requested",
+        "proposal",
+    )
+    assert "preliminary" in made["businessStatus"]["text"]
+    assert made["performerType"] == [{"text": "Utilisation reviewer"}]
+    service, said = made["output"]
+    assert service["valueCodeableConcept"]["coding"][0]["code"] == "609588000"
+    assert said["valueString"] == decision
+
+
+def test_a_withdrawn_decision_is_no_longer_asked_for() -> None:
+    gone = mapped(finding("recommendation", action="approve", status="superseded"))
+
+    assert gone["status"] == "cancelled"
+    assert "businessStatus" not in gone
+
+
+def test_only_codes_and_decisions_await_a_person() -> None:
+    waiting = [
+        finding("coding"),
+        finding("recommendation", action="deny"),
+        finding("recommendation", value="A4"),
+    ]
+    others = [
+        finding("recommendation", action="order"),
+        finding("recommendation"),
+        finding("assertion", polarity="present"),
+        finding("document", value="A note."),
+    ]
+
+    assert all(map(awaits_review, waiting))
+    assert not any(map(awaits_review, others))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -60,6 +61,25 @@ def test_a_fallback_and_a_partial_answer_say_so_in_every_finding() -> None:
 
     assert stood_in.fallback
     assert cut.completeness == "partial"
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"kind": "coding"}, "preliminary"),
+        ({"kind": "coding", "status": "superseded"}, "superseded"),
+        ({"kind": "recommendation", "action": "deny"}, "preliminary"),
+        ({"kind": "recommendation", "action": "order"}, None),
+        ({}, None),
+    ],
+)
+def test_what_waits_for_a_person_says_so(change: dict[str, Any], status: str | None) -> None:
+    given = reply()
+    changed = replace(given, findings=(given.findings[0].model_copy(update=change),))
+
+    (finding,) = attributed(case(tool()), [changed])
+
+    assert finding.status == status
 
 
 @pytest.mark.parametrize(
