@@ -14,6 +14,7 @@ from typing import Any
 import jiter
 
 DEPTH_MAX = 64
+MEMBERS_MAX = 500_000  # of all objects and arrays together
 # A number can only be infinite with an exponent of three digits, or with hundreds of digits.
 _MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{300}")
 
@@ -49,9 +50,13 @@ def _levels(value: Any, depth_max: int) -> list[list[Any]]:
     """The containers of a document, level by level; a comprehension a level is what is fast."""
     level: list[Any] = [value] if type(value) is dict or type(value) is list else [[value]]
     levels: list[list[Any]] = []
+    members = 0
     while level:
         if len(levels) == depth_max:
             raise JsonRefused("nested too deeply")
+        members += sum(map(len, level))
+        if members > MEMBERS_MAX:
+            raise JsonRefused("too many members")
         levels.append(level)
         level = [
             child

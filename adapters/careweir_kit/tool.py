@@ -79,6 +79,16 @@ class Simulator(BaseModel):
     latency_ms: int = Field(default=20, ge=0)
 
 
+class Tls(BaseModel):
+    """Names of PEM files in the secrets folder: another CA than the system's, a client's own."""
+
+    model_config = _STRICT
+
+    ca: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None  # None: in the file of the certificate
+
+
 class Limits(BaseModel):
     """How much of this tool at once, and when it is left alone: see ``careweir.fanout``."""
 
@@ -115,6 +125,7 @@ class Tool(BaseModel):
     subject_echo: Literal["required", "none"] = "required"
     answer_bytes_max: int = Field(default=1_048_576, gt=0)
     limits: Limits = Limits()
+    tls: Tls | None = None
     needs: tuple[Need, ...] = ()
     request: dict[str, Any] = Field(default_factory=dict)
     answer: dict[str, Any] = Field(default_factory=dict)

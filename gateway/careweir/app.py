@@ -43,7 +43,16 @@ from careweir.console import Console, verify_apart
 from careweir.console import conflicts_router as console_conflicts
 from careweir.console import router as console
 from careweir.errors import ConfigInvalid, GatewayError
-from careweir.fanout import Guards, Transport, Watchdog, contained, vendor_pool
+from careweir.fanout import (
+    Guards,
+    Transport,
+    Watchdog,
+    Wire,
+    contained,
+    read_networks,
+    tls_of,
+    vendor_pool,
+)
 from careweir.feed import Feed, Syslog, Webhook
 from careweir.holds import keep_looking, look
 from careweir.ids import new_id
@@ -132,10 +141,12 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         state = await _remember(settings, given.clock)
         trail = await _open(settings, keys, given.clock)
         transports = _transports(house, settings, given)
+        wire = Wire(read_networks(settings.private_networks))
         sources = load_sources(
             policies_dir(settings.config),
             secret=lambda name: _secret(name, settings, given.secrets),
             clock=given.clock,
+            wire=wire,
         )
         ledger = Ledger(trail, keys, new_id=new_id)
         adjudication = build_adjudication(
@@ -186,7 +197,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         names = Names(actor_system=rules.issuer) if rules else Names()
         app.state.fhir = FhirBase(settings.public_url, keys.patient_key, given.clock, names)
         clients = load_clients(
-            policies_dir(settings.config), roles=house.policies.roles, clock=given.clock
+            policies_dir(settings.config), roles=house.policies.roles, clock=given.clock, wire=wire
         )
         feedback = Feedback(state, app.state.services.ledger, given.clock)
         app.state.cds = CdsService(clients, sources, feedback, settings.public_url)
@@ -355,6 +366,7 @@ def _gateway(
 def _transports(house: House, settings: Settings, given: Overrides) -> dict[str, Transport]:
     """One client a tool that is reached over HTTP; refuses an endpoint that cannot be right."""
     pools: dict[str, Transport] = {}
+    networks = read_networks(settings.private_networks)
     for name, tool in house.tools.items():
         if house.adapters[tool.adapter].manifest.transport != "http":
             continue
@@ -364,7 +376,11 @@ def _transports(house: House, settings: Settings, given: Overrides) -> dict[str,
                 raise ConfigInvalid(f"{name}.yaml: endpoints must be https")
         if tool.auth.kind == "oauth2" and (tool.auth.token_url or "").startswith("http://"):
             raise ConfigInvalid(f"{name}.yaml: auth.token_url must be https")
-        pools[name] = vendor_pool(tool, _secrets(tool, settings, given.secrets))
+        tls = None
+        if tool.tls is not None:
+            tls = tls_of(name, tool.tls, settings.secrets_dir, now=given.clock())
+        secrets = _secrets(tool, settings, given.secrets)
+        pools[name] = vendor_pool(tool, secrets, wire=Wire(networks, tls))
     return pools
 
 

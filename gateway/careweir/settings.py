@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     job_lease_s: int = Field(default=20, ge=2, le=25, description="Then others take a job over.")
     in_flight_max: int = Field(default=512, gt=0, description="Questions at once; above: 503.")
     allow_http_endpoints: bool = Field(default=False, description="Plain http to tools.")
+    private_networks: str = Field(
+        default="", max_length=1000, description="Networks that names of tools may lead to."
+    )
     log_json: bool = Field(default=True, description="JSON lines; otherwise for people.")
 
 

@@ -5,9 +5,11 @@ from careweir.fanout.attempt import AttemptLedger, Intent, Prepared
 from careweir.fanout.containment import Watchdog, contained
 from careweir.fanout.credentials import ClientCredentials, vendor_pool
 from careweir.fanout.guard import Guard, Guards
-from careweir.fanout.transport import Transport, VendorPool
+from careweir.fanout.transport import SYSTEM_WIRE, Transport, VendorPool
+from careweir.fanout.wire import Wire, read_networks, tls_of
 
 __all__ = [
+    "SYSTEM_WIRE",
     "Asked",
     "AttemptLedger",
     "ClientCredentials",
@@ -18,7 +20,10 @@ __all__ = [
     "Transport",
     "VendorPool",
     "Watchdog",
+    "Wire",
     "ask_all",
     "contained",
+    "read_networks",
+    "tls_of",
     "vendor_pool",
 ]

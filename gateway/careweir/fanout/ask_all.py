@@ -21,7 +21,7 @@ from careweir.fanout.breaker import CircuitOpen
 from careweir.fanout.bulkhead import Shed
 from careweir.fanout.call import Progress, call
 from careweir.fanout.guard import Guards
-from careweir.fanout.transport import ConnectionLost
+from careweir.fanout.transport import ConnectionLost, EndpointRefused
 from careweir.ids import new_id
 from careweir.log import log
 from careweir.question import Reply, Status, Strategy
@@ -117,6 +117,8 @@ async def ask_one(prepared: Prepared, asked: Asked, state: Progress) -> Reply:
                       without=error.names)  # fmt: skip
     except VendorError as error:
         status = _status(prepared, error)
+        if isinstance(error, EndpointRefused):
+            log.error("endpoint refused", tool=tool.tool)
         if isinstance(error, WrongPatient) and state.disclosure is not None:
             _hold(prepared, asked, state.disclosure)
         log.info("tool gave no answer", tool=tool.tool, status=status, attempts=state.attempts)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from careweir.fanout.transport import Transport, VendorPool
+from careweir.fanout.transport import SYSTEM_WIRE, Transport, VendorPool
+from careweir.fanout.wire import Wire
 from careweir_kit.adapter import VendorAnswer, VendorRequest
 from careweir_kit.errors import VendorError, VendorRefused, VendorUnavailable
 from careweir_kit.strict_json import JsonRefused, decode
@@ -27,7 +28,9 @@ REFRESH_AT: Final = 0.8
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]{1,16384}=*")
 
 
-def vendor_pool(tool: Tool, secrets: Mapping[str, str], *, url: str | None = None) -> VendorPool:
+def vendor_pool(
+    tool: Tool, secrets: Mapping[str, str], *, url: str | None = None, wire: Wire = SYSTEM_WIRE
+) -> VendorPool:
     """A client for one tool that shows the tool's credentials; ``secrets`` by their names.
 
     ``url`` stands in for the tool's default endpoint.
@@ -41,7 +44,7 @@ def vendor_pool(tool: Tool, secrets: Mapping[str, str], *, url: str | None = Non
         shown[auth.header] = f"{auth.prefix}{secrets[auth.secret or '']}"
     elif auth.kind == "oauth2":
         credentials = ClientCredentials(
-            VendorPool(headers={}),
+            VendorPool(headers={}, wire=wire),
             token_url=_token_url(tool, url),
             client_id=auth.client_id or "",
             secret=secrets[auth.secret or ""],
@@ -49,7 +52,10 @@ def vendor_pool(tool: Tool, secrets: Mapping[str, str], *, url: str | None = Non
             monotonic=time.monotonic,
         )
     return VendorPool(
-        headers=shown, connections_max=tool.limits.concurrent_max, credentials=credentials
+        headers=shown,
+        connections_max=tool.limits.concurrent_max,
+        credentials=credentials,
+        wire=wire,
     )
 
 

@@ -9,18 +9,24 @@ send a request again by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Protocol
+from io import BytesIO
+from ipaddress import ip_address
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from careweir.fanout.wire import Wire, checking_sockets, may_connect, refused_address
 from careweir_kit.adapter import VendorAnswer, VendorRequest
 from careweir_kit.errors import VendorProtocolBroken, VendorUnavailable
 
 CONNECT_S = 2.0
+SYSTEM_WIRE: Final = Wire()
 
 
 class NeverSent(VendorUnavailable):
@@ -70,11 +76,15 @@ class VendorPool:
         connections_max: int = 100,
         transport: httpx.AsyncBaseTransport | None = None,
         credentials: Credentials | None = None,
+        wire: Wire = SYSTEM_WIRE,
     ) -> None:
+        self._wire = wire
+        self._named: frozenset[str] = frozenset()
+        self._urls: set[str] = set()
         self._credentials = credentials
         self._client = httpx.AsyncClient(
             transport=transport
-            or AiohttpTransport(trust_env=False, client=partial(_session, connections_max)),
+            or AiohttpTransport(trust_env=False, client=partial(self._session, connections_max)),
             headers={"Accept-Encoding": "identity", "User-Agent": "careweir", **headers},
             timeout=httpx.Timeout(
                 None, connect=CONNECT_S
@@ -86,6 +96,8 @@ class VendorPool:
 
     async def send(self, url: str, request: VendorRequest, *, bytes_max: int) -> VendorAnswer:
         """See Transport. The deadline is the caller's: cancel this to end the call."""
+        if url not in self._urls:
+            self._learn(url)
         target = f"{url.rstrip('/')}/{request.path.lstrip('/')}"
         headers = dict(request.headers)
         if self._credentials is not None:
@@ -102,6 +114,31 @@ class VendorPool:
         except (aiohttp.ClientError, OSError):
             raise ConnectionLost("the connection was lost") from None
 
+    def _learn(self, url: str) -> None:
+        """An address that stands in a tool file is configured by standing there."""
+        self._urls.add(url)
+        with suppress(ValueError):
+            self._named |= {str(ip_address(urlsplit(url).hostname or ""))}
+
+    def _session(self, connections_max: int) -> aiohttp.ClientSession:
+        wire = self._wire
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=connections_max,
+                ssl=wire.tls or True,
+                socket_factory=checking_sockets(
+                    lambda at: may_connect(at, named=self._named, networks=wire.networks)
+                ),
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+        )
+        # INVARIANT: no request is repeated without an intent of its own. aiohttp would silently
+        # send a PUT or GET again on a stale connection, and has no public switch for it.
+        session._retry_connection = False
+        return session
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
@@ -112,13 +149,13 @@ class VendorPool:
 async def _read(response: httpx.Response, bytes_max: int) -> VendorAnswer:
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise VendorProtocolBroken("an encoded body, which was not asked for")
-    body = bytearray()
+    body = BytesIO()  # gives its bytes away without a second copy
     async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > bytes_max:
+        if body.tell() + len(chunk) > bytes_max:
             raise VendorProtocolBroken("the answer is larger than this tool may send")
+        body.write(chunk)
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return VendorAnswer(status=response.status_code, headers=headers, body=bytes(body))
+    return VendorAnswer(status=response.status_code, headers=headers, body=body.getvalue())
 
 
 def _unavailable(error: httpx.HTTPError) -> VendorUnavailable:
@@ -126,19 +163,11 @@ def _unavailable(error: httpx.HTTPError) -> VendorUnavailable:
 
     httpx-aiohttp reports both as ConnectTimeout, so the cause decides.
     """
-    if isinstance(error.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return EndpointRefused("its certificate or its TLS does not hold")
+    if isinstance(cause, aiohttp.ClientConnectorError) and refused_address(cause.os_error):
+        return EndpointRefused("its name leads to an address that is not allowed")
+    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return NeverSent("no connection could be made")
     return ConnectionLost("the connection was lost")
-
-
-def _session(connections_max: int) -> aiohttp.ClientSession:
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections_max),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=False,
-    )
-    # INVARIANT: no request is repeated without an intent of its own. aiohttp would silently send
-    # a PUT or GET again on a stale connection, and has no public switch for it.
-    session._retry_connection = False
-    return session

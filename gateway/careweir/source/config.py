@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from careweir.access.source import parse, read_source
 from careweir.errors import ConfigInvalid, PolicyInvalid
-from careweir.fanout import Transport, VendorPool
+from careweir.fanout import SYSTEM_WIRE, Transport, VendorPool, Wire
 from careweir.source.client import SourceClient
 from careweir.source.compile import Dialect
 from careweir.source.errors import SourceUnknown
@@ -116,6 +116,7 @@ def load_sources(
     secret: Callable[[str], str | None],
     clock: Callable[[], datetime],
     monotonic: Callable[[], float] = time.monotonic,
+    wire: Wire = SYSTEM_WIRE,
 ) -> dict[str, Source]:
     """Read ``sources.yaml`` of a folder; no file, no sources. Raises ConfigInvalid.
 
@@ -130,7 +131,8 @@ def load_sources(
     except PolicyInvalid as error:
         raise ConfigInvalid(str(error)) from None
     return {
-        name: _source(name, one, secret, clock, monotonic) for name, one in file.sources.items()
+        name: _source(name, one, secret, clock, monotonic, wire)
+        for name, one in file.sources.items()
     }
 
 
@@ -148,10 +150,11 @@ def _source(
     secret: Callable[[str], str | None],
     clock: Callable[[], datetime],
     monotonic: Callable[[], float],
+    wire: Wire,
 ) -> Source:
     base = Place.read(file.base_url)
     assert base is not None, "the model has checked it"
-    pool = VendorPool(headers={})
+    pool = VendorPool(headers={}, wire=wire)
     tokens = _tokens(name, file.auth, base, pool, secret, clock, monotonic)
     return Source(name, file, SourceClient(base, pool, tokens))
 

@@ -25,7 +25,7 @@ from careweir.access.source import parse, read_source
 from careweir.api.auth import ALGORITHMS, LEEWAY_S, bearer
 from careweir.api.jwks import FetchedKeys, FixedKeys, Keys, keys_of_file
 from careweir.errors import AccessDenied, ConfigInvalid, NotAuthenticated, PolicyInvalid
-from careweir.fanout import Transport, VendorPool
+from careweir.fanout import SYSTEM_WIRE, Transport, VendorPool, Wire
 from careweir.source.place import Place
 from careweir_kit.strict_json import JsonRefused, decode
 
@@ -167,6 +167,7 @@ def load_clients(
     *,
     roles: Collection[str],
     clock: Callable[[], datetime],
+    wire: Wire = SYSTEM_WIRE,
 ) -> CdsClients:
     """Read ``cds_clients.yaml`` of a folder; no file, no EHRs. Raises ConfigInvalid."""
     path = folder / FILE
@@ -181,17 +182,17 @@ def load_clients(
     for name, one in file.clients.items():
         if one.role not in roles:
             raise ConfigInvalid(f"{FILE}: {name}: no such role")
-        clients[name] = Client(name, one, _keys(folder, one, transports))
+        clients[name] = Client(name, one, _keys(folder, one, transports, wire))
     if len({one.issuer for one in file.clients.values()}) < len(clients):
         raise ConfigInvalid(f"{FILE}: two clients have the same issuer")
     return CdsClients(clients, clock=clock, transports=transports)
 
 
-def _keys(folder: Path, client: ClientFile, transports: list[Transport]) -> Keys:
+def _keys(folder: Path, client: ClientFile, transports: list[Transport], wire: Wire) -> Keys:
     if client.jwks_file is not None:
         return FixedKeys(keys_of_file(folder / client.jwks_file, setting=FILE))
     assert client.jwks_url is not None
-    pool = VendorPool(headers={})
+    pool = VendorPool(headers={}, wire=wire)
     transports.append(pool)
     return FetchedKeys(pool, client.jwks_url)
 
