@@ -22,6 +22,7 @@ from careweir.fanout.transport import ConnectionLost, EndpointRefused, NeverSent
 from careweir.fanout.wire import may_connect
 from careweir_kit.adapter import VendorRequest
 from careweir_kit.errors import VendorError, VendorProtocolBroken
+from careweir_kit.strict_json import JsonRefused, decode
 from careweir_kit.tool import Tls
 from support import proxy as faults
 from support.inprocess import run
@@ -92,6 +93,14 @@ def test_an_endless_body_takes_no_more_memory_than_the_cap_and_ten_megabytes(cap
                 tracemalloc.stop()
 
     assert run(work()) <= cap + 10_000_000
+
+
+def test_a_document_of_very_many_members_is_refused() -> None:
+    few, many = b"[" + b"0," * 400_000 + b"0]", b"[" + b"0," * 1_000_000 + b"0]"
+
+    assert len(decode(few)) == 400_001
+    with pytest.raises(JsonRefused):
+        decode(many)
 
 
 # --- addresses ------------------------------------------------------------------------------------
