@@ -274,3 +274,18 @@ def test_the_insights_sample_is_a_wrong_side_a_critical_result_and_a_follow_up()
     assert follow_up["explanation"] == ["due 2026-06-01", "recommended from a guideline"]
     assert {finding["confidence_kind"] for finding in result["findings"]} == {"none"}
     assert result["model"]["version"] == "2025-03-17"
+
+
+def test_the_structured_report_sample_is_a_pneumothorax() -> None:
+    loaded = ADAPTERS["dicom_sr"]
+    assert loaded.example_tool is not None
+    sample = _sample("dicom_sr.md", 0)
+
+    for body in (sample, b"[" + sample + b"]"):
+        answer = VendorAnswer(200, {"content-type": "application/dicom+json"}, body)
+        result = replay(loaded, loaded.example_tool, answer)
+
+        assert (result["outcome"], result["completeness"], result["error"]) == ("ok", "full", None)
+        (finding,) = result["findings"]
+        assert (finding["code"]["code"], finding["polarity"]) == ("36118008", "present")
+        assert finding["code"]["system"] == "http://snomed.info/sct"

@@ -87,6 +87,7 @@ CHART = (
     charts.condition("M17.11", "Osteoarthritis of right knee"),
     charts.condition("267036007", "Shortness of breath", system=charts.SNOMED),
     charts.order(),
+    {"resourceType": "ImagingStudy", "id": "5", "status": "available"},
     *charts.appointments(),
 )
 

@@ -1,0 +1,1 @@
+"""DICOM structured reports over DICOMweb: found and fetched, or pushed."""
