@@ -86,6 +86,7 @@ class VendorRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     accept: tuple[str, ...] = ("application/json",)  # content types that may be parsed
     without: tuple[str, ...] = ()
+    request_id: str = ""  # of the attempt; the gateway fills it in, for the record
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,19 @@ class Limits(BaseModel):
     open_s_max: float = Field(default=60.0, ge=1)  # longest time that the breaker stays open
 
 
+class Pushes(BaseModel):
+    """Who may send this tool's results unasked (``POST /v1/tools/{tool}/results``).
+
+    ``senders`` are the subjects of tokens with the role ``vendor``; ``secret`` names the secret
+    of signed messages (Standard Webhooks).
+    """
+
+    model_config = _STRICT
+
+    senders: tuple[str, ...] = ()
+    secret: str | None = None
+
+
 class Tool(BaseModel):
     """One tool. ``request`` and ``answer`` belong to the adapter, which checks them."""
 
@@ -126,6 +139,7 @@ class Tool(BaseModel):
     answer_bytes_max: int = Field(default=1_048_576, gt=0)
     limits: Limits = Limits()
     tls: Tls | None = None
+    push: Pushes | None = None  # None: it never sends by itself
     needs: tuple[Need, ...] = ()
     request: dict[str, Any] = Field(default_factory=dict)
     answer: dict[str, Any] = Field(default_factory=dict)

@@ -7,7 +7,7 @@ import gc
 import hmac
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -46,6 +46,7 @@ from careweir.errors import ConfigInvalid, GatewayError
 from careweir.fanout import (
     Guards,
     Transport,
+    VendorPool,
     Watchdog,
     Wire,
     contained,
@@ -56,16 +57,28 @@ from careweir.fanout import (
 from careweir.feed import Feed, Syslog, Webhook
 from careweir.holds import keep_looking, look
 from careweir.ids import new_id
-from careweir.jobs import Inferences, Limits, Runner
+from careweir.jobs import (
+    JOB,
+    PUSHED,
+    Announcer,
+    Expected,
+    Inferences,
+    LateResults,
+    Limits,
+    Pushes,
+    Runner,
+    load_hooks,
+)
 from careweir.ledger import Ledger
 from careweir.log import log
 from careweir.paths import policies_dir
-from careweir.pipeline import Gateway
+from careweir.pipeline import Expecting, Gateway
 from careweir.reload import reload
 from careweir.settings import Settings
 from careweir.source import Source, load_sources
 from careweir.stages import House
 from careweir.state import State, StateKeys, open_state
+from careweir.webhook import secret_bytes
 from careweir_fhir import validate
 from careweir_kit.errors import ToolFileInvalid
 from careweir_kit.registry import discover_adapters, load_tools
@@ -149,6 +162,8 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             wire=wire,
         )
         ledger = Ledger(trail, keys, new_id=new_id)
+        hooks = load_hooks(settings.webhooks, allow_http=settings.allow_http_endpoints)
+        expected = Expected(state, given.clock, max(settings.results_kept_s, 86_400))
         adjudication = build_adjudication(
             load_adjudication(policies_dir(settings.config) / "adjudication.yaml"),
             state,
@@ -159,9 +174,26 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             clock=given.clock,
         )
         gateway = _gateway(
-            settings, given, house, ledger, keys, transports, sources, adjudication.second
+            settings,
+            given,
+            house,
+            ledger,
+            keys,
+            transports,
+            sources,
+            adjudication.second,
+            expected,
         )
         runner = Runner(state, owner=trail.writer, lease_s=settings.job_lease_s)
+        hook_pool = VendorPool(headers={})
+        announcer = Announcer(
+            state,
+            runner,
+            hook_pool,
+            hooks=hooks,
+            secrets=_push_secrets({one.secret for one in hooks.values()}, settings, given),
+            clock=given.clock,
+        )
         inferences = Inferences(
             gateway,
             state,
@@ -170,13 +202,16 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             clock=given.clock,
             new_id=new_id,
             patient_key=keys.patient_key,
+            announce=announcer,
         )
         app.state.store = state
+        LateResults(gateway, state, runner, ledger, sort=JOB, kind=PUSHED, announce=announcer)
         app.state.services = Services(
             gateway,
             verifier=TokenVerifier(rules, clock=given.clock),
             trail=trail,
             inferences=inferences,
+            pushes=_pushes(settings, given, gateway, state, runner, ledger),
             ledger=ledger,
             adjudication=adjudication,
             deadline_ms_default=settings.deadline_ms_default,
@@ -217,7 +252,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
                 task.cancel()
             watchdog.stop()
             await adjudication.close()
-            for transport in transports.values():
+            for transport in (*transports.values(), hook_pool):
                 await transport.close()
             for source in sources.values():
                 await source.close()
@@ -344,6 +379,7 @@ def _gateway(
     transports: Mapping[str, Transport],
     sources: Mapping[str, Source],
     second: SecondReader,
+    expecting: Expecting,
 ) -> Gateway:
     return Gateway(
         house,
@@ -360,7 +396,35 @@ def _gateway(
             hold_s=given.hold_s,
         ),
         in_flight_max=settings.in_flight_max,
+        expecting=expecting,
     )
+
+
+def _pushes(
+    settings: Settings,
+    given: Overrides,
+    gateway: Gateway,
+    state: State,
+    runner: Runner,
+    ledger: Ledger,
+) -> Pushes:
+    """What takes the results that vendors send by themselves."""
+    named = {
+        name: tool.push.secret
+        for name, tool in gateway.house.tools.items()
+        if tool.push is not None and tool.push.secret is not None
+    }
+    found = _push_secrets(set(named.values()), settings, given)
+    secrets = {name: found[secret] for name, secret in named.items()}
+    return Pushes(gateway, state, runner, ledger, secrets=secrets, clock=given.clock)
+
+
+def _push_secrets(names: Collection[str], settings: Settings, given: Overrides) -> dict[str, bytes]:
+    """The keys of signed messages by the names of their secrets; all of them must be there."""
+    found = {name: _secret(name, settings, given.secrets) for name in names}
+    if missing := sorted(name for name, secret in found.items() if secret is None):
+        raise ConfigInvalid(f"the secret {missing[0]} is not in the secrets folder")
+    return {name: secret_bytes(secret) for name, secret in found.items() if secret is not None}
 
 
 def _transports(house: House, settings: Settings, given: Overrides) -> dict[str, Transport]:

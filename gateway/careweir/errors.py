@@ -8,6 +8,7 @@
         KeyReused            409      an Idempotency-Key with another body
         KeyInUse             409      its first request is not answered yet
         ConflictSettled      409      a step that the state of a conflict does not allow
+        UnsupportedMedia     415      a body of a kind that is not read here
         BodyTooLarge         413      above the stated limit
         QuestionInvalid      422      the question or its chart cannot be used
           SubjectMismatch    422      the chart is about somebody else (careweir.minimise)
@@ -116,6 +117,14 @@ class BodyTooLarge(CallerError):
     status = 413
     code = "body_too_large"
     title = "The request body is too large"
+
+
+class UnsupportedMedia(CallerError):
+    """A body of a kind that is not read here."""
+
+    status = 415
+    code = "unsupported_media"
+    title = "This media type is not read here"
 
 
 class QuestionInvalid(CallerError):

@@ -58,6 +58,14 @@ class Who:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who pushed a message: the subject and client of a token, or the holder of a secret."""
+
+    subject: str
+    client: str | None
+
+
 class Ledger:
     """Everything one inference puts on the record. Implements ``AttemptLedger`` for fan-out."""
 
@@ -84,6 +92,63 @@ class Ledger:
             patient_key=self._keys.patient_key(question.subject),
         )
         return InferenceLedger(self._trail, who, new_id=self._new_id, fence=fence)
+
+    async def intents(self, inference: str, tool: str) -> list[Entry]:
+        """What was sent to a tool for one inference."""
+        query = Query(inference=inference, tool=tool, type="intent")
+        return [row.entry async for row in self._trail.read(query)]
+
+    async def pushed(
+        self,
+        sender: Sender,
+        tool: str,
+        outcome: str,
+        body: dict[str, str | None],
+        *,
+        about: Entry | None,
+    ) -> Receipt:
+        """A message that a vendor sent by itself: digests, and the intent that it answers."""
+        entry = Entry(
+            type="pushed",
+            body={**body, "site": None if about is None else about.body.get("site")},
+            inference=None if about is None else about.inference,
+            disclosure=None if about is None else about.disclosure,
+            patient_key=None if about is None else about.patient_key,
+            actor=sender.subject,
+            client=sender.client,
+            tool=tool,
+            outcome=outcome,
+        )
+        return await self._trail.append(entry)
+
+    async def late(
+        self,
+        inference: str,
+        tool: str,
+        disclosure: str,
+        *,
+        findings: int,
+        conflicts: Sequence[str],
+        findings_json: bytes,
+    ) -> Receipt:
+        """A result that came after its answer was compared; durable before anybody can read it."""
+        (about, *_) = await self.intents(inference, tool)
+        body = {
+            "site": about.body.get("site"),
+            "findings": findings,
+            "conflicts": list(conflicts),
+            "findings_sha256": hashlib.sha256(findings_json).hexdigest(),
+        }
+        entry = Entry(
+            type="late",
+            body=body,
+            inference=inference,
+            disclosure=disclosure,
+            patient_key=about.patient_key,
+            tool=tool,
+            outcome="late",
+        )
+        return await self._trail.append(entry)
 
     async def reloaded(self, *, before: str, after: str, alarm: str | None) -> Receipt:
         """A policy that was read again: the revision in force before and after, or the alarm."""
@@ -243,6 +308,7 @@ class InferenceLedger:
             "rule": self._rule,
             "sent": list(manifest.sent),
             "attempt": attempt,
+            "request": request.request_id,
             "manifest": manifest.model_dump(mode="json"),
         }
         intent = Intent(disclosure=disclosure, tool=prepared.tool.tool, attempt=attempt)

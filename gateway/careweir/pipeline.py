@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,6 +62,8 @@ class Run:
 
 
 ONE_REQUEST = Run()
+# inference, site, the tools that may push: told before anything is sent to them
+Expecting = Callable[[str, str | None, Sequence[Prepared]], Awaitable[None]]
 
 
 class Gateway:
@@ -80,6 +82,7 @@ class Gateway:
         new_id: NewId,
         guards: Guards,
         in_flight_max: int,
+        expecting: Expecting | None = None,
     ) -> None:
         self.house = house
         self._ledger = ledger
@@ -93,6 +96,7 @@ class Gateway:
         self._in_flight_max = in_flight_max
         self._in_flight = 0
         self.metrics = Metrics(guards, in_flight=lambda: self._in_flight)
+        self._expecting = expecting
         self._last_status: dict[str, str] = {}
 
     async def answer(self, question: Question, actor: Actor, *, run: Run = ONE_REQUEST) -> Answer:
@@ -109,6 +113,7 @@ class Gateway:
             case, live, withheld = await self._begun(inference, question, actor, ledger, deadline)
             ledger.decided(case.decision, live, withheld)
             live, lost = still_to_ask(live, await ledger.asked_before() if run.resumed else {})
+            await self._expect_pushes(case, live)
             asked = Asked(ledger, rfc3339(case.as_of), deadline, self.guards)
             replies = await ask_all(live, asked, strategy=question.strategy)
             replies += lost
@@ -291,6 +296,11 @@ class Gateway:
                 Prepared(tool, adapter, minimised, subject, first, transport, tuple(others))
             )
         return prepared
+
+    async def _expect_pushes(self, case: Case, live: Sequence[Prepared]) -> None:
+        pushing = [one for one in live if one.tool.push is not None]
+        if pushing and self._expecting is not None:
+            await self._expecting(case.inference, case.site, pushing)
 
     async def _stood_in(self, case: Case, asked: Asked, replies: list[Reply]) -> list[Reply]:
         """The published scores, where a live tool gave no whole answer: in this process."""

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     results_kept_s: int = Field(default=86_400, ge=0, description="Answers can be read again.")
     job_deadline_s: int = Field(default=900, gt=0, le=86_400, description="For respond-async.")
     job_lease_s: int = Field(default=20, ge=2, le=25, description="Then others take a job over.")
+    webhooks: Path | None = Field(default=None, description="YAML: client, url, secret's name.")
     in_flight_max: int = Field(default=512, gt=0, description="Questions at once; above: 503.")
     allow_http_endpoints: bool = Field(default=False, description="Plain http to tools.")
     private_networks: str = Field(

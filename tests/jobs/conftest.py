@@ -48,6 +48,10 @@ class Vendors:
     def calls(self, tool: str) -> int:
         return int(httpx.get(self.urls[tool]["control"], trust_env=False).json()["calls"])
 
+    def received(self, tool: str) -> Any:
+        """The body of the last request."""
+        return httpx.get(self.urls[tool]["control"], trust_env=False).json()["received"][-1]
+
     def slow(self, tool: str, latency_ms: int) -> None:
         self.control(tool, fault="off", count=None, latency_ms=latency_ms)
 
@@ -113,6 +117,7 @@ class Site:
     database_url: str | None
     issuer: DemoIssuer = field(default_factory=lambda: DemoIssuer(audience="careweir"))
     replicas: list[Replica] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -129,7 +134,7 @@ class Site:
             "CAREWEIR_REPLICA": f"gateway-{number}",
             "CAREWEIR_KEYS_DIR": str(self.folder / "keys"),
             "CAREWEIR_JOB_LEASE_S": str(LEASE_S),
-        }
+        } | self.settings
         more = [] if self.database_url is None else ["--database-url", self.database_url]
         data = self.data if self.database_url is None else self.folder / f"data-{number}"
         with (self.folder / f"gateway-{number}.log").open("wb") as log:
@@ -150,17 +155,22 @@ class Site:
             time.sleep(0.05)
         raise AssertionError("the gateway does not listen")
 
-    def verify(self) -> tuple[int, bytes]:
-        """``careweir audit verify`` over everything."""
+    def audit(self, *command: str) -> subprocess.CompletedProcess[bytes]:
+        """``careweir audit`` on this site's record."""
         place = ["--data", str(self.data)]
         if self.database_url is not None:
             place = ["--database-url", self.database_url]
-        found = subprocess.run(
-            [sys.executable, "-m", "careweir", "audit", "verify", *place],
+        return subprocess.run(
+            [sys.executable, "-m", "careweir", "audit", *command, *place],
             capture_output=True, check=False,
             env=environment() | {"CAREWEIR_KEYS_DIR": str(self.folder / "keys")},
         )  # fmt: skip
-        return found.returncode, found.stdout + found.stderr
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """The entries of one type."""
+        found = self.audit("search", "--type", kind)
+        assert found.returncode == 0, found.stderr
+        return [json.loads(line) for line in found.stdout.splitlines()]
 
     def stop(self) -> None:
         for replica in self.replicas:
@@ -170,24 +180,34 @@ class Site:
                 replica.process.wait(timeout=40)
 
 
-def _policies(folder: Path, vendors: Vendors, **changes: Any) -> None:
+def _policies(folder: Path, vendors: Vendors) -> None:
     """The shipped policies, with the sepsis tools at the vendors of this test."""
     shutil.copytree(ROOT / "policies", folder)
     for file in (folder / "tools").glob("*.yaml"):
         body = yaml.safe_load(file.read_text()) | {"auth": {"kind": "none"}}
         if file.stem in TOOLS:
             body |= {"endpoints": {"default": vendors.urls[file.stem]["url"]}}
-            body |= {"attempts_max": 1, "idempotent": "none", "deadline_ms": 20_000} | changes
+            body |= {"attempts_max": 1, "idempotent": "none", "deadline_ms": 20_000}
         file.write_text(yaml.safe_dump(body))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, vendors: Vendors) -> Iterator[Site]:
+    """For what the database decides."""
     url = None
     if request.param == "postgres":
         url = asyncio.run(new_database(request.getfixturevalue("server")))
-    _policies(tmp_path / "policies", vendors, **getattr(request, "tool_changes", {}))
+    _policies(tmp_path / "policies", vendors)
     made = Site(tmp_path, url)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def small_site(tmp_path: Path, vendors: Vendors) -> Iterator[Site]:
+    """For what is decided before any database is asked: SQLite."""
+    _policies(tmp_path / "policies", vendors)
+    made = Site(tmp_path, None)
     yield made
     made.stop()
 
@@ -200,3 +220,17 @@ def wait_for(done: Any, *, seconds: float = 40) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError(f"nothing within {seconds} s")
+
+
+def statuses(body: dict[str, Any]) -> dict[str, str]:
+    return {row["tool"]: row["status"] for row in body["tools"] if row["mode"] == "live"}
+
+
+def finished(replica: Replica, location: str) -> Any:
+    """The answer, once it is no 202 any more."""
+
+    def done() -> Any:
+        got = replica.get(location)
+        return got if got.status_code != 202 else None
+
+    return wait_for(done)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from jobs.conftest import TOOLS, Replica, Site, Vendors, wait_for
+from jobs.conftest import TOOLS, Site, Vendors, finished, statuses, wait_for
 from support.charts import sepsis
 
 
@@ -15,20 +15,6 @@ def disclosures(vendors: Vendors) -> dict[str, int]:
 
 def more_than(before: dict[str, int], vendors: Vendors) -> dict[str, int]:
     return {tool: count - before[tool] for tool, count in disclosures(vendors).items()}
-
-
-def statuses(body: dict[str, Any]) -> dict[str, str]:
-    return {row["tool"]: row["status"] for row in body["tools"] if row["mode"] == "live"}
-
-
-def finished(replica: Replica, location: str) -> Any:
-    """The answer, once it is no 202 any more."""
-
-    def done() -> Any:
-        got = replica.get(location)
-        return got if got.status_code != 202 else None
-
-    return wait_for(done)
 
 
 def test_a_key_gives_one_answer_at_every_replica_and_after_a_restart(
@@ -62,8 +48,8 @@ def test_a_key_gives_one_answer_at_every_replica_and_after_a_restart(
         assert elsewhere.json()["id"] != answers[0].json()["id"]
 
 
-def test_a_refusal_frees_its_key(site: Site, vendors: Vendors) -> None:
-    before, replica = disclosures(vendors), site.start()
+def test_a_refusal_frees_its_key(small_site: Site, vendors: Vendors) -> None:
+    before, replica = disclosures(vendors), small_site.start()
 
     wrong = replica.ask(sepsis(subject="Patient/somebody-else"), Idempotency_Key="key-2")
     right = replica.ask(sepsis(), Idempotency_Key="key-2")
@@ -102,8 +88,10 @@ def test_a_kill_in_mid_call_is_never_followed_by_a_second_call(
     assert listed[0]["tools"] == list(TOOLS)
 
 
-def test_respond_async_answers_202_and_then_200_to_who_asked(site: Site, vendors: Vendors) -> None:
-    before, replica = disclosures(vendors), site.start()
+def test_respond_async_answers_202_and_then_200_to_who_asked(
+    small_site: Site, vendors: Vendors
+) -> None:
+    before, replica = disclosures(vendors), small_site.start()
     vendors.slow("acme-sepsis", 1_000)
 
     accepted = replica.ask(sepsis(deadline_ms=100), Prefer="respond-async")
@@ -127,8 +115,8 @@ def test_respond_async_answers_202_and_then_200_to_who_asked(site: Site, vendors
     assert more_than(before, vendors) == dict.fromkeys(TOOLS, 1)
 
 
-def test_a_question_that_is_refused_is_refused_at_once(site: Site) -> None:
-    replica = site.start()
+def test_a_question_that_is_refused_is_refused_at_once(small_site: Site) -> None:
+    replica = small_site.start()
 
     forbidden = replica.ask(sepsis(), role="scheduler", Prefer="respond-async")
     wrong = replica.ask(sepsis(subject="Patient/x"), Prefer="respond-async")

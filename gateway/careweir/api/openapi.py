@@ -159,6 +159,27 @@ FHIR_READ: dict[str, Any] = {
         "404": _fhir_refused("No such resource, or not for this reader."),
     }
 }
+RESULTS: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "In the vendor's own format, with its media type.",
+        "content": {
+            "application/json": {"schema": {}},
+            "application/hl7-v2": {"schema": {"type": "string"}},
+            "application/dicom+json": {"schema": {}},
+        },
+    },
+    "responses": {
+        "200": {"description": "Stored, now or before; the reply is in the vendor's format."},
+        "400": {"description": "Not in its format."},
+        **_AUTH,
+        "404": _refused("No such tool, or none that sends results by itself."),
+        "413": _refused("The body is above the limit."),
+        "415": _refused("The tool does not send this media type."),
+        "422": {"description": "It answers nothing that this tool was asked."},
+        "503": {"description": "It could not be stored: send it again."},
+    },
+}
 KEPT: dict[str, Any] = {
     "responses": {
         "200": {"description": "The answer, whatever its outcome.", "content": _BOTH},

@@ -20,11 +20,12 @@ from careweir.audit import AuditTrail, Query, Stored
 from careweir.capabilities import described
 from careweir.errors import AccessDenied, NotFound, QuestionInvalid
 from careweir.holds import read_reason, release
-from careweir.jobs import Inferences, Kept
+from careweir.jobs import Inferences, Kept, Pushes
 from careweir.ledger import Ledger
 from careweir.pipeline import Gateway
 from careweir.preview import previewed
 from careweir.question import read_question, rfc3339
+from careweir_kit.push import Push
 
 FHIR_JSON = "application/fhir+json"
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -45,6 +46,7 @@ class Services:
         verifier: TokenVerifier,
         trail: AuditTrail,
         inferences: Inferences,
+        pushes: Pushes,
         ledger: Ledger,
         adjudication: Adjudication,
         deadline_ms_default: int,
@@ -53,6 +55,7 @@ class Services:
         self.verifier = verifier
         self.trail = trail
         self.inferences = inferences
+        self.pushes = pushes
         self.ledger = ledger
         self.adjudication = adjudication
         self.deadline_ms_default = deadline_ms_default
@@ -183,6 +186,21 @@ async def release_tool(request: Request, name: str) -> Response:
     reason = read_reason(await request.body())
     await release(gateway.guards, services.ledger, actor, name, reason)
     return _json(gateway.tool_row(name))
+
+
+@router.post("/v1/tools/{name}/results", openapi_extra=openapi.RESULTS)
+async def results(request: Request, name: str) -> Response:
+    """A vendor sends a result by itself; it is stored as late and compared."""
+    services = _services(request)
+    actor = _actor(request) if "authorization" in request.headers else None
+    push = Push(dict(request.headers), await request.body())
+    reply = await services.pushes.take(name, push, actor)
+    return Response(
+        reply.body,
+        status_code=reply.status,
+        media_type=reply.content_type,
+        headers=dict(reply.headers),
+    )
 
 
 @router.post("/v1/disclosures/preview", openapi_extra=openapi.PREVIEW)

@@ -20,6 +20,7 @@ OUTCOMES = {
     "unknown": "may have received it; what became of it is not known",
     "held": "is held for a person", "released": "was let go by a person",
     "not_sent": "received nothing: it was never sent",
+    "repeated": "was sent before: not used twice",
     "error": "failed in an unforeseen way",
     "inputs_missing": "was not asked: the chart lacks what it needs",
     "adapter_crashed": "failed inside the gateway",
@@ -30,6 +31,7 @@ TYPES = {
     "decision": "Question allowed", "refusal": "Question refused", "intent": "Data sent to a tool",
     "fetched": "Chart pulled", "outcome": "A tool's outcome", "withheld": "Tool kept out",
     "computed": "Computed here", "answer": "Answer given", "read": "Record read",
+    "pushed": "Result sent by a vendor", "late": "Late result compared",
     "policy": "Policy read again", "hold": "Tool held for a person",
     "conflict": "Conflict between tools",
     "open": "Gateway started", "close": "Gateway ended",
@@ -204,6 +206,21 @@ def _fetched(entry: Entry, _names: Names) -> str:
     )
 
 
+def _pushed(entry: Entry, _names: Names) -> str:
+    if entry.outcome == "late":
+        return f"{entry.tool} sent a result by itself; it is compared as late"
+    said = {
+        "wrong_patient": "about nobody that it was asked about: not used",
+        "protocol_broken": "that cannot be read: not used",
+    }
+    return f"{entry.tool} sent a message {said.get(entry.outcome or '', 'again: not used twice')}"
+
+
+def _late(entry: Entry, _names: Names) -> str:
+    found = counted(number(entry.body, "findings"), "finding")
+    return f"The late result of {entry.tool} was compared with the answer: {found}"
+
+
 def _policy(entry: Entry, _names: Names) -> str:
     alarm = text(entry.body, "alarm")
     return f"A new policy was refused, the old one stays: {alarm}" if alarm else "Policy read again"
@@ -243,6 +260,7 @@ def _conflict(entry: Entry, _names: Names) -> str:
 _SENTENCES: dict[str, Callable[[Entry, Names], str]] = {
     "decision": _decision, "refusal": _refusal, "intent": _intent, "outcome": _outcome,
     "withheld": _withheld, "computed": _computed, "answer": _answer, "read": _read,
-    "fetched": _fetched, "policy": _policy, "hold": _hold, "open": _open, "close": _close,
-    "recovered": _recovered, "spooled": _spooled, "conflict": _conflict,
+    "pushed": _pushed, "late": _late, "fetched": _fetched, "policy": _policy, "hold": _hold,
+    "open": _open, "close": _close, "recovered": _recovered, "spooled": _spooled,
+    "conflict": _conflict,
 }  # fmt: skip

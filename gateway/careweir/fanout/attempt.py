@@ -94,7 +94,7 @@ def build(prepared: Prepared, *, request_id: str, as_of: str, deadline_ms: int) 
         raise
     except Exception:
         raise VendorProtocolBroken("the adapter failed while building the request") from None
-    return _recognisable(prepared, request)
+    return _recognisable(prepared, replace(request, request_id=request_id))
 
 
 def _recognisable(prepared: Prepared, request: VendorRequest) -> VendorRequest:

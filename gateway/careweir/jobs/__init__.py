@@ -1,7 +1,23 @@
 """Questions that outlive a request: kept answers, repeats, jobs that another replica finishes."""
 
+from careweir.jobs.announce import Announcer, load_hooks
 from careweir.jobs.inferences import Inferences, Limits
 from careweir.jobs.kept import Kept
+from careweir.jobs.late import LateResults
+from careweir.jobs.pushes import JOB, PUSHED, Expected, Pushes
 from careweir.jobs.runner import Job, Runner
 
-__all__ = ["Inferences", "Job", "Kept", "Limits", "Runner"]
+__all__ = [
+    "JOB",
+    "PUSHED",
+    "Announcer",
+    "Expected",
+    "Inferences",
+    "Job",
+    "Kept",
+    "LateResults",
+    "Limits",
+    "Pushes",
+    "Runner",
+    "load_hooks",
+]

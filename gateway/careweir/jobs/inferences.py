@@ -23,7 +23,8 @@ from careweir.errors import (
     StateUnavailable,
 )
 from careweir.ids import NewId
-from careweir.jobs.kept import Kept, Reader, decoded, kept_answer, kept_refusal
+from careweir.jobs.kept import Kept, Reader, client_tag, decoded, kept_answer, kept_refusal
+from careweir.jobs.late import Announce
 from careweir.jobs.runner import Again, Job, Runner
 from careweir.log import log
 from careweir.pipeline import Gateway, Run
@@ -77,6 +78,7 @@ class Inferences:
         clock: Callable[[], datetime],
         new_id: NewId,
         patient_key: Callable[[str], str],
+        announce: Announce,
     ) -> None:
         self._gateway = gateway
         self._state = state
@@ -85,6 +87,7 @@ class Inferences:
         self._clock = clock
         self._new_id = new_id
         self._patient_key = patient_key
+        self._announce = announce
         runner.sort(JOB, self._work, give_up=self._give_up)
 
     async def now(self, question: Question, actor: Actor) -> Kept:
@@ -133,7 +136,7 @@ class Inferences:
         self, actor: Actor, *, patient: str | None, newest_first: bool
     ) -> AsyncIterator[tuple[Kept, Record]]:
         """The answers that this reader may read again; ``patient`` is a keyed hash, or None."""
-        tags = {"state": "done", "client": _client(actor.client)}
+        tags = {"state": "done", "client": client_tag(actor.client)}
         tags |= {"patient": patient} if patient is not None else {}
         after: Cursor | None = None
         while True:
@@ -280,7 +283,7 @@ class Inferences:
         run = Run(inference=job.key, fence=job.held, resumed=resumed)
         try:
             answer = await self._gateway.answer(question, actor, run=run)
-            ended = kept_answer(answer, kept.reader, kept.started)
+            ended = self._kept_answer(answer, kept.reader, kept.started)
         except CallerError as refusal:
             ended = kept_refusal(kept, refusal)
         except GatewayError:
@@ -298,16 +301,18 @@ class Inferences:
         """The one end of an inference: whoever comes second finds that it has ended."""
         expires = self._expiry(self._limits.kept_s)
         changed = dataclasses.replace(
-            record, body=kept.encoded(), tags=self._tags(kept), expires_at=expires
+            record, body=kept.encoded(), tags=kept.tags, expires_at=expires
         )
-        await self._state.replace(changed)
+        stored = await self._state.replace(changed)
         await self._state.delete(ASKED, kept.inference)
+        if stored is not None:
+            await self._announce(kept, stored, "inference.finished")
 
     # --- kept ---------------------------------------------------------------------------------
 
     async def _given(self, answer: Answer, actor: Actor, *, keyed: bool) -> Kept:
         """Keep what was answered. An answer is not withheld because it cannot be kept."""
-        kept = kept_answer(answer, Reader.of(actor, answer.question), rfc3339(self._clock()))
+        kept = self._kept_answer(answer, Reader.of(actor, answer.question), rfc3339(self._clock()))
         if keyed or self._limits.kept_s > 0:
             try:
                 await self._put(kept, answer.question.site or actor.site, KEY_LIVES_S * keyed)
@@ -315,26 +320,23 @@ class Inferences:
                 log.error("answer not kept", inference=answer.id, reason=error.detail)
         return kept
 
+    def _kept_answer(self, answer: Answer, reader: Reader, started: str) -> Kept:
+        key = self._patient_key(answer.question.subject)
+        return kept_answer(answer, reader, started, patient_key=key)
+
     async def _put(self, kept: Kept, site: str | None, seconds: int) -> None:
         await self._state.put_new(
             INFERENCE,
             kept.inference,
             kept.encoded(),
             site=site,
-            tags=self._tags(kept),
+            tags=kept.tags,
             expires_at=self._expiry(max(seconds, self._limits.kept_s)),
         )
 
     async def _kept(self, inference: str) -> Kept | None:
         record = await self._state.get(INFERENCE, inference)
         return None if record is None else decoded(record.body)
-
-    def _tags(self, kept: Kept) -> dict[str, str]:
-        """What an answer is found by; the patient as a keyed hash."""
-        tags = {"state": kept.state, "client": _client(kept.reader.client)}
-        if kept.answer is not None:
-            tags["patient"] = self._patient_key(kept.answer["subject"])
-        return tags | ({"unknown": "yes"} if kept.unknown_tools else {})
 
     def _expiry(self, seconds: int) -> datetime:
         return self._clock() + timedelta(seconds=seconds)
@@ -348,11 +350,6 @@ def _work_row(record: Record) -> dict[str, str | list[str] | None]:
         "started": kept.started,
         "tools": kept.unknown_tools,
     }
-
-
-def _client(name: str) -> str:
-    """An application's name as a tag: of any length."""
-    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def _name(key: str, actor: Actor) -> str:

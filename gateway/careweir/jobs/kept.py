@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -51,6 +52,7 @@ class Kept(msgspec.Struct, frozen=True):
     context: Json | None = None
     problem: Json | None = None
     retry_after_s: int | None = None
+    patient_key: str | None = None
 
     def encoded(self) -> bytes:
         """The body of its record."""
@@ -60,11 +62,17 @@ class Kept(msgspec.Struct, frozen=True):
         """The kept answer as a Bundle; raises FhirInvalid."""
         assert self.answer is not None
         assert self.context is not None
-        earlier = [one["finding"] for one in self.answer.get("earlier", ())]
-        findings = [Finding.model_validate(one) for one in (*self.answer["findings"], *earlier)]
         conflicts = [Conflict.model_validate(one) for one in self.answer["conflicts"]]
         replies = [_reply(row) for row in self.answer["tools"] if row["tool"] in house.tools]
-        return bundle_of(ResultContext(**self.context), house, findings, conflicts, replies)
+        return bundle_of(ResultContext(**self.context), house, self.positions(), conflicts, replies)
+
+    def positions(self) -> list[Finding]:
+        """All findings in the order that conflicts count in: the answer's, earlier ones, late."""
+        answer = self.answer or {"findings": ()}
+        earlier = [one["finding"] for one in answer.get("earlier", ())]
+        late = [finding for one in answer.get("late", ()) for finding in one["findings"]]
+        every = (*answer["findings"], *earlier, *late)
+        return [Finding.model_validate(one) for one in every]
 
     @property
     def unknown_tools(self) -> list[str]:
@@ -72,8 +80,20 @@ class Kept(msgspec.Struct, frozen=True):
         rows = (self.answer or {}).get("tools", [])
         return [row["tool"] for row in rows if row["status"] == "unknown"]
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """By which it is found; the patient as a keyed hash."""
+        tags = {"state": self.state, "client": client_tag(self.reader.client)}
+        tags |= {"patient": self.patient_key} if self.patient_key else {}
+        return tags | ({"unknown": "yes"} if self.unknown_tools else {})
 
-def kept_answer(answer: Answer, reader: Reader, started: str) -> Kept:
+
+def client_tag(name: str) -> str:
+    """An application's name as a tag, however long it is."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def kept_answer(answer: Answer, reader: Reader, started: str, *, patient_key: str) -> Kept:
     """What is kept of an answer that was given."""
     return Kept(
         answer.id,
@@ -82,6 +102,7 @@ def kept_answer(answer: Answer, reader: Reader, started: str) -> Kept:
         started,
         status=answer.status,
         answer=answer.as_json(),
+        patient_key=patient_key,
         context=asdict(answer.context),
         retry_after_s=answer.retry_after_s,
     )
