@@ -32,7 +32,7 @@ def test_the_tour_shows_everything_that_was_promised() -> None:
     for promised in (
         "outcome complete", "outcome degraded", "FALLBACK", "conflict:", "refused (asked as "
         "scheduler)", "what acme-sepsis received", "withheld (", "exit 0: audit: clean",
-        "exit 1: audit: tampered", "first bad record",
+        "exit 1: audit: tampered", "first bad record", "settled by a person",
     ):  # fmt: skip
         assert promised in said, promised
 

@@ -40,6 +40,8 @@ def show(console: Console, number: int, stop: Stop) -> None:
                 border_style="red",
             )
         )
+    if stop.settled is not None:
+        _settled(console, stop.settled)
     for tool, body in stop.received.items():
         _disclosed(console, tool, body, stop.manifests.get(tool))
     receipt = stop.body["audit"]
@@ -91,6 +93,27 @@ def _value(finding: dict[str, Any]) -> str:
         return f"{finding['action']} {finding['target']['display'] or finding['target']['code']}"
     value = finding["value"] if finding["value"] is not None else finding["polarity"]
     return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _settled(console: Console, dispute: dict[str, Any]) -> None:
+    """A conflict after a person settled it: by whom, how, why, and what it did to a score card."""
+    ruling = dispute["history"][-1]
+    chosen = dispute["findings"][dispute["preferred_finding"]]["finding"]
+    total = dispute["score_card"]["total"]
+    console.print(
+        Panel(
+            Text(
+                f"{dispute['type'].replace('_', ' ')} between {' and '.join(dispute['tools'])}\n"
+                f"verdict: {ruling['verdict']}, {chosen['tool']} ({chosen['polarity']})\n"
+                f"by {ruling['actor']} as {ruling['role']}: {ruling['rationale']}\n"
+                f"score card of {dispute['overruled']}: people ruled against it "
+                f"{total['overruled']} time(s), for it {total['upheld']}\n"
+                f"both findings stay as they were; the page is /console/conflicts/{dispute['id']}"
+            ),
+            title="settled by a person",
+            border_style="green",
+        )
+    )
 
 
 def _disclosed(console: Console, tool: str, body: Any, manifest: dict[str, Any] | None) -> None:

@@ -29,6 +29,7 @@ class Stop:
     received: dict[str, Any]  # tool -> the body that its simulator really got
     manifests: dict[str, Any]  # tool -> field manifest
     as_promised: bool
+    settled: dict[str, Any] | None = None  # a conflict of the answer, after a person settled it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Scene:
     role: str = "ed-physician"
     faults: tuple[tuple[str, dict[str, Any]], ...] = ()
     promise: Callable[[int, dict[str, Any]], bool] = lambda status, _body: status == 200
+    settles: str | None = None  # the rationale with which the asker settles one of the conflicts
 
 
 def _statuses(body: dict[str, Any]) -> dict[str, str]:
@@ -68,6 +70,7 @@ SCENES = (
         patients.chest_x_ray,
         role="radiologist",
         promise=lambda status, body: status == 200 and bool(body["conflicts"]),
+        settles="The report denies a pneumothorax; the negation covers both words.",
     ),
     Scene(
         "One vendor down, one slow: a published score stands in",
@@ -131,6 +134,7 @@ async def play(
     received = await _received(client, up, calls)
     for tool, _ in scene.faults:
         await client.post(up.simulators[tool].control, json={"fault": "off"})
+    settled = await _settle(client, up, scene, body) if scene.settles else None
     return Stop(
         title=scene.title,
         story=scene.story,
@@ -139,8 +143,35 @@ async def play(
         body=body,
         received=received,
         manifests=await _manifests(client, up, body),
-        as_promised=scene.promise(response.status_code, body),
+        as_promised=scene.promise(response.status_code, body)
+        and (scene.settles is None or _is_settled(settled)),
+        settled=settled,
     )
+
+
+async def _settle(
+    client: httpx.AsyncClient, up: Running, scene: Scene, body: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Look at the contradiction that came up and settle it, as the person who asked."""
+    headers = {"Authorization": f"Bearer {up.tokens[scene.role]}"}
+    named = [c["id"] for c in body.get("conflicts", []) if c["type"] == "assertion_contradiction"]
+    if not named:
+        return None
+    path = f"/v1/conflicts/{named[0]}"
+    dispute = (await client.get(path, headers=headers)).json()
+    denied = [at for at, side in enumerate(dispute["findings"])
+              if side["finding"]["polarity"] == "absent"]  # fmt: skip
+    verdict = {"verdict": "prefer", "preferred_finding": denied[0], "rationale": scene.settles}
+    response = await client.post(f"{path}/adjudication", json=verdict, headers=headers)
+    settled: dict[str, Any] = response.json()
+    overruled = [t for t in settled["tools"]
+                 if t != settled["findings"][denied[0]]["finding"]["tool"]]  # fmt: skip
+    card = (await client.get(f"/v1/tools/{overruled[0]}", headers=headers)).json()["score_card"]
+    return settled | {"overruled": overruled[0], "score_card": card}
+
+
+def _is_settled(dispute: dict[str, Any] | None) -> bool:
+    return dispute is not None and dispute["state"] == "settled"
 
 
 async def ask_about(
