@@ -123,10 +123,13 @@ class Gateway:
             reading = await self._read_again(case, findings, live)
             conflicts = reading.conflicts
             outcome = outcome_of(replies)
-            receipt = await ledger.answered(
-                outcome, replies, conflicts, findings_json=digestible(findings, conflicts)
+            receipt, _ = await asyncio.gather(
+                ledger.answered(
+                    outcome, replies, conflicts, findings_json=digestible(findings, conflicts)
+                ),
+                self._second.remember(question.subject, reading),
             )
-            await self._second.keep(question.subject, reading)
+            await self._second.open(question.subject, reading)
         self._last_status.update({reply.tool: reply.status for reply in replies})
         self.metrics.answered(question.capability, outcome, replies)
         log.info("answered", inference=inference, capability=question.capability, outcome=outcome)

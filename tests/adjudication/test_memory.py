@@ -112,6 +112,19 @@ def test_inputs_that_only_one_tool_had_are_named(here: World) -> None:
     assert [one.tool_version for one in conflict.inputs] == ["1.0", "1.0"]
 
 
+def test_a_question_asked_again_and_again_makes_memory_no_longer(here: World) -> None:
+    for _ in range(5):
+        here.answer(pneumothorax("lumen-cxr"))
+        here.answer(pneumothorax("radnote-cxr"))
+        here.clock.tick(minutes=1)
+
+    [kept] = here.run(here.app.state.services.state.find("answered-findings", site="north"))
+    assert [one["findings"][0]["tool"] for one in orjson.loads(kept.body)] == [
+        "radnote-cxr", "lumen-cxr",
+    ]  # fmt: skip
+    assert len(here.answer(pneumothorax("third", "absent")).conflicts) == 2
+
+
 def test_of_earlier_answers_only_what_a_conflict_names_is_shown(here: World) -> None:
     other = Finding(tool="lumen-cxr", kind="assertion", code=Coding(display="CANARY-other"),
                     polarity="present")  # fmt: skip

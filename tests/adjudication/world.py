@@ -116,7 +116,8 @@ class World:
                 subject, dated, answered, actor=asker, policies=house.policies,
                 detect=lambda found: compared(found, house.rules, patient=subject),
             )  # fmt: skip
-            await second.keep(subject, reading)
+            await second.remember(subject, reading)
+            await second.open(subject, reading)
             return reading
 
         return self.run(whole())

@@ -62,7 +62,7 @@ def build_adjudication(
         clock=clock,
     )  # fmt: skip
     second = SecondReader(
-        Memory(state, patient_key=keys.patient_key, remember_h=policy.remember_h, clock=clock),
+        Memory(state, keyed=keys.patient_key, remember_h=policy.remember_h, clock=clock),
         desk,
         Opener(policy, hmac.digest(keys.patient, b"careweir names of conflicts", "sha256")),
         patient_key=keys.patient_key,

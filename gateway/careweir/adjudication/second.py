@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import Any
 
 from careweir.access import Actor, PolicySet
 from careweir.adjudication.desk import Desk
-from careweir.adjudication.memory import Answered, Memory
+from careweir.adjudication.memory import Answered, Memory, Recalled
 from careweir.adjudication.opening import Compared, Opener, explained, fresh, gathered, trimmed
 from careweir.errors import AuditUnavailable, StateUnavailable
 from careweir.log import log
@@ -26,6 +25,7 @@ class Reading:
     conflicts: tuple[Conflict, ...]
     compared: Compared
     answered: Answered
+    recalled: Recalled
     whole: bool
 
     @property
@@ -65,21 +65,30 @@ class SecondReader:
         """The conflicts of an answer, with earlier answers about the same patient."""
         whole = True
         try:
-            earlier = await self._memory.recall(
+            recalled = await self._memory.recall(
                 subject, now=answered, actor=actor, policies=policies
             )
         except StateUnavailable as error:
             log.error("earlier answers not compared", reason=error.detail)
-            earlier, whole = [], False
-        compared = gathered(findings, answered, earlier)
+            recalled, whole = Recalled([], {}), False
+        compared = gathered(findings, answered, recalled.answers)
         conflicts = fresh(await detect(compared.findings), compared)
         conflicts, compared = trimmed(conflicts, compared)
         told = [explained(conflict, compared) for conflict in conflicts]
         named = self._opener.named(told, compared, patient_key=self._patient_key(subject))
-        return Reading(named, compared, answered, whole)
+        return Reading(named, compared, answered, recalled, whole)
 
-    async def keep(self, subject: str, reading: Reading) -> None:
-        """Remember the answer and put its conflicts on the work list; never raises."""
+    async def remember(self, subject: str, reading: Reading) -> None:
+        """Keep the answer to be compared with later ones; raises nothing where it cannot be."""
+        try:
+            await self._memory.remember(subject, reading.answered, reading.recalled)
+        except StateUnavailable as error:
+            log.error("an answer was not remembered", reason=error.detail)
+
+    async def open(self, subject: str, reading: Reading) -> None:
+        """Put the conflicts on the work list; raises nothing where that cannot be done."""
+        if not reading.conflicts:
+            return
         disputes = self._opener.disputes(
             reading.conflicts,
             reading.compared,
@@ -87,13 +96,7 @@ class SecondReader:
             patient_key=self._patient_key(subject),
             now=self._clock(),
         )
-        done = await asyncio.gather(
-            self._memory.remember(subject, reading.answered),
-            self._desk.open(disputes),
-            return_exceptions=True,
-        )
-        for error in done:
-            if isinstance(error, StateUnavailable | AuditUnavailable):
-                log.error("conflicts not kept", reason=error.detail, conflicts=len(disputes))
-            elif error is not None:
-                raise error
+        try:
+            await self._desk.open(disputes)
+        except (StateUnavailable, AuditUnavailable) as error:
+            log.error("conflicts not opened", reason=error.detail, conflicts=len(disputes))
