@@ -241,6 +241,19 @@ def test_a_settled_conflict_is_opened_anew_when_the_tools_say_new_things(here: W
     assert [e["action"] for e in row["history"]] == ["opened", "settled", "reopened"]
 
 
+def test_found_again_and_again_is_one_line_of_the_history(here: World) -> None:
+    disagree(here)
+    for number in range(6):
+        here.clock.tick(minutes=1)
+        first = "absent" if number % 2 == 0 else "present"
+        second = "present" if number % 2 == 0 else "absent"
+        here.answer(pneumothorax("lumen-cxr", first), pneumothorax("radnote-cxr", second))
+
+    [row] = here.rows()
+    assert [e["action"] for e in row["history"]] == ["opened", "seen_again"]
+    assert row["history"][1]["at"] == "2026-03-02T10:06:00Z"
+
+
 def test_three_tools_against_one_are_settled_once(here: World) -> None:
     reading = here.answer(*(pneumothorax(f"t{n}") for n in range(3)), pneumothorax("odd", "absent"))
 

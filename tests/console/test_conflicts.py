@@ -36,6 +36,13 @@ def visit(
     return here.call(method, path, "", headers=headers, **more)
 
 
+def seen_in(here: World, address: str) -> str:
+    """What the form of a page says that its reader saw."""
+    found = re.search(r'name="seen" value="([0-9a-f]{16})"', visit(here, "GET", address).text)
+    assert found is not None
+    return found[1]
+
+
 def disagree(here: World, **more: Any) -> str:
     seen = {
         "lumen-cxr": Seen(("DiagnosticReport.conclusion", "Patient.birthDate"), {}),
@@ -73,7 +80,8 @@ def test_one_conflict_side_by_side_with_evidence_and_what_one_did_not_see(here: 
 
 def test_a_verdict_by_form_settles_it(here: World) -> None:
     address = disagree(here)
-    form = {"verdict": "prefer:0", "rationale": "CANARY clear line on the film", "seen": "1"}
+    form = {"verdict": "prefer:0", "rationale": "CANARY clear line on the film",
+            "seen": seen_in(here, address)}  # fmt: skip
 
     done = visit(here, "POST", f"{address}/settle", data=form)
 
@@ -99,7 +107,7 @@ def test_a_form_that_cannot_be_used_comes_back_as_it_was(
 ) -> None:
     address = disagree(here)
 
-    back = visit(here, "POST", f"{address}/settle", data=form | {"seen": "1"})
+    back = visit(here, "POST", f"{address}/settle", data=form | {"seen": seen_in(here, address)})
 
     assert back.status_code == 422
     assert f"Nothing was settled: {words}" in back.text
@@ -109,12 +117,14 @@ def test_a_form_that_cannot_be_used_comes_back_as_it_was(
 
 def test_what_changed_since_it_was_read_is_not_settled_unread(here: World) -> None:
     address = disagree(here)
+    read = seen_in(here, address)
     here.clock.tick(minutes=1)
     here.answer(pneumothorax("lumen-cxr", "absent"), pneumothorax("radnote-cxr"))
 
-    form = {"verdict": "neither", "rationale": "because", "seen": "1"}
+    form = {"verdict": "neither", "rationale": "because", "seen": read}
     assert visit(here, "POST", f"{address}/settle", data=form).status_code == 409
-    assert visit(here, "POST", f"{address}/settle", data=form | {"seen": "2"}).status_code == 303
+    form["seen"] = seen_in(here, address)
+    assert visit(here, "POST", f"{address}/settle", data=form).status_code == 303
 
 
 @pytest.mark.parametrize("step", ["settle", "claim", "reopen"])

@@ -62,7 +62,7 @@ class Ruling:
     verdict: str
     preferred_finding: int | str | None
     rationale: str
-    seen: int | None = None  # how long the history was when it was read; None: not said
+    seen: str | None = None  # the ``mark`` of what was read; None: not said
 
 
 Place = tuple[int, Cursor]  # severity step and the record after which a page goes on
@@ -239,7 +239,7 @@ class Desk:
 
         def change(known: Dispute) -> tuple[str, Dispute]:
             self._unsettled(known)
-            if ruling.seen is not None and _said(known) != _said(known, ruling.seen):
+            if ruling.seen not in (None, known.mark):
                 raise ConflictSettled("it has changed since it was read; look at it again")
             self._by_two(actor, known)
             preferred = _preferred(known, verdict, self.policy, ruling.preferred_finding)
@@ -403,13 +403,6 @@ class Desk:
     async def _held(self, name: str) -> tuple[Record, Dispute] | None:
         record = await self._state.get(KIND, name) if 0 < len(name) <= 64 else None
         return None if record is None else (record, _read(record))
-
-
-def _said(dispute: Dispute, seen: int | None = None) -> int:
-    """How often the findings or the verdict changed, in the part of the history that was seen."""
-    return sum(
-        event.action in ("seen_again", "reopened", "settled") for event in dispute.history[:seen]
-    )
 
 
 def _read(record: Record) -> Dispute:

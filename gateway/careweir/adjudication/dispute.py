@@ -5,6 +5,7 @@ Pairs that share a finding and a type are one dispute: three tools against one a
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from base64 import b32encode
 from collections.abc import Iterable, Sequence
@@ -87,9 +88,22 @@ class Dispute(msgspec.Struct, frozen=True):
             return None
         return next(event for event in reversed(self.history) if event.action == "settled")
 
+    @property
+    def mark(self) -> str:
+        """Changes whenever the findings or the verdict do: what was read must be what is settled."""
+        verdicts = sum(event.verdict is not None for event in self.history)
+        return hashlib.sha256(orjson.dumps([verdicts, *map(bytes.hex, self.says())])).hexdigest()[
+            :16
+        ]
+
     def with_event(self, event: Event, **changes: Any) -> Dispute:
-        """The dispute after something happened."""
-        return msgspec.structs.replace(self, history=(*self.history, event), **changes)
+        """The dispute after something happened.
+
+        Found again and again in a row is one event, of the last time: the history stays readable.
+        """
+        again = event.action == "seen_again" and self.history[-1].action == "seen_again"
+        before = self.history[:-1] if again else self.history
+        return msgspec.structs.replace(self, history=(*before, event), **changes)
 
     def says(self) -> list[bytes]:
         """What the findings claim, so that the same dispute seen again is known as such."""

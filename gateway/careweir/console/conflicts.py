@@ -121,11 +121,7 @@ async def settle(request: Request, name: str) -> Response:
     form = await read_form(request)
     verdict, _, at = form.get("verdict", "").partition(":")
     preferred = int(at) if at.isascii() and at.isdigit() and len(at) < 4 else None
-    seen = form.get("seen", "")
-    ruling = Ruling(
-        verdict, preferred, form.get("rationale", ""),
-        seen=int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 9 else -1,
-    )  # fmt: skip
+    ruling = Ruling(verdict, preferred, form.get("rationale", ""), seen=form.get("seen", ""))
     try:
         await _desk(request).settle(actor, name, ruling)
     except QuestionInvalid as error:
