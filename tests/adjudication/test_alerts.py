@@ -35,7 +35,7 @@ class Receiver:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:
                 pass
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
@@ -150,9 +150,10 @@ def test_advice_of_two_capabilities_that_contradicts_is_an_alert_of_the_portfoli
 
 
 def test_a_small_conflict_alarms_nobody(here: World, receiver: Receiver) -> None:
-    effusion = {"code": Coding(display="pleural effusion")}
+    effusion = Coding(display="pleural effusion")
     here.answer(
-        pneumothorax("lumen-cxr", **effusion), pneumothorax("radnote-cxr", "absent", **effusion)
+        pneumothorax("lumen-cxr", code=effusion),
+        pneumothorax("radnote-cxr", "absent", code=effusion),
     )
 
     assert len(here.rows()) == 1

@@ -7,6 +7,9 @@ import orjson
 from adjudication.world import World, actor, pneumothorax
 from careweir.adjudication import Seen
 from careweir.errors import StateUnavailable
+from careweir.question import Reply
+from careweir.stages import bundle_of
+from careweir_fhir.bundle import ResultContext
 from careweir_fhir.model import Coding, Finding
 
 
@@ -118,7 +121,7 @@ def test_a_question_asked_again_and_again_makes_memory_no_longer(here: World) ->
         here.answer(pneumothorax("radnote-cxr"))
         here.clock.tick(minutes=1)
 
-    [kept] = here.run(here.app.state.services.state.find("answered-findings", site="north"))
+    [kept] = here.run(here.app.state.store.find("answered-findings", site="north"))
     assert [one["findings"][0]["tool"] for one in orjson.loads(kept.body)] == [
         "radnote-cxr", "lumen-cxr",
     ]  # fmt: skip
@@ -167,3 +170,23 @@ class _Away:
             raise StateUnavailable("the database is away")
 
         return away
+
+
+def test_as_fhir_an_answer_holds_the_earlier_result_that_its_conflict_names(here: World) -> None:
+    here.answer(pneumothorax("lumen-cxr"))
+    reading = here.answer(pneumothorax("radnote-cxr", "absent"))
+    context = ResultContext(
+        inference="inf_9", capability="chest-xray-findings", subject="Patient/1",
+        encounter="Encounter/e1", study=None, as_of=reading.answered.at,
+        recorded=reading.answered.at, policy_revision="p",
+    )  # fmt: skip
+    house = here.app.state.services.gateway.house
+    replies = [Reply("radnote-cxr", "1.0", "live", "answered")]
+
+    bundle = bundle_of(context, house, reading.compared.findings, reading.conflicts, replies)
+
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    [issue] = [one for one in resources if one["resourceType"] == "DetectedIssue"]
+    urls = {entry["fullUrl"] for entry in bundle["entry"]}
+    assert {one["reference"] for one in issue["implicated"]} <= urls
+    assert sum(one["resourceType"] == "Observation" for one in resources) == 2

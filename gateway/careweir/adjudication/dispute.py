@@ -90,7 +90,7 @@ class Dispute(msgspec.Struct, frozen=True):
 
     @property
     def mark(self) -> str:
-        """Changes whenever the findings or the verdict do: what was read must be what is settled."""
+        """Changes with the findings and the verdict: what was read must be what is settled."""
         verdicts = sum(event.verdict is not None for event in self.history)
         return hashlib.sha256(orjson.dumps([verdicts, *map(bytes.hex, self.says())])).hexdigest()[
             :16

@@ -118,8 +118,8 @@ NOISE = (
 def noise() -> Iterator[Made]:
     """Within the allowable error two readings agree, whatever limit lies between; beyond not."""
     for name, loinc, unit, start, within, beyond, severity in NOISE:
+        one = measured(1, loinc, start, unit)
         for number, share in enumerate((0.3, 0.6, 0.9)):
-            one = measured(1, loinc, start, unit)
             close = measured(2, loinc, round(start + within * share, 3), unit)
             yield Made(f"{name}-within-{number}", "within the allowable error", (one, close), None)
         far = measured(2, loinc, round(start + beyond, 3), unit)

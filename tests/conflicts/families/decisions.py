@@ -208,7 +208,7 @@ def drugs() -> Iterator[Made]:
 
 
 # drug, what another tool says, severity
-AGAINST = (
+AGAINST: tuple[tuple[str, tuple[str | float, ...], str], ...] = (
     ("warfarin", ("assertion", "pregnancy"), "high"),
     ("lisinopril", ("assertion", "pregnancy"), "high"),
     ("apixaban", ("assertion", "intracranial hemorrhage"), "high"),
