@@ -179,7 +179,7 @@ class World:
 def world(data: Path, config: Path | None = None) -> Iterator[World]:
     """A gateway over SQLite in ``data``."""
     tools = load_house(config).tools.values()
-    secrets = {tool.auth.secret: "s" for tool in tools if tool.auth.secret}
+    secrets = {name: "s" for tool in tools for name in tool.auth.secrets}
     clock = Clock()
     app = build_app(
         Settings(data=data, config=config),
