@@ -44,9 +44,9 @@ def test_each_question_says_who_why_and_what_each_tool_received() -> None:
     (one,) = report.questions
     assert (one.who, one.role, one.purpose) == ("dr-1", "Emergency physician", "TREAT (treatment)")
     assert one.happened == "was allowed; data about you was sent to the tools below"
-    (got,) = one.received
+    (got,) = one.shares
     assert (got.tool, got.vendor, got.stayed) == ("acme", "ACME", 1)
-    assert got.received == ("Observation.code", "Patient.gender")
+    assert got.sent == ("Observation.code", "Patient.gender")
     assert got.result == "did not answer in time"
     (reading,) = report.readings
     assert (reading.who, reading.happened) == ("au-1", "read what is on the record about you")

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from careweir.audit import Entry, Receipt, Report, Stored
-from careweir.console.download import _harmless
+from careweir.audit.formats import harmless
 from careweir.console.pages import ago, by_question
 from careweir.console.ports import read_checkpoint
 from careweir.console.search import Search, read_search, with_patient
@@ -155,8 +155,8 @@ def test_a_story_without_an_outcome_does_not_invent_one() -> None:
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_cell_is_a_formula(cell: str) -> None:
-    assert _harmless(cell) == f"'{cell}"
-    assert _harmless(f"a{cell}") == f"a{cell}"
+    assert harmless(cell) == f"'{cell}"
+    assert harmless(f"a{cell}") == f"a{cell}"
 
 
 def test_ages_are_in_words() -> None:
@@ -200,3 +200,18 @@ def test_one_answer_alone_is_no_agreement() -> None:
     story = story_of([row(1, "answer", inference="i", body={"tools": tools, "conflicts": []})])
 
     assert story.compared == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (Entry("key", {"which": "signing"}),
+         "A new key was announced: the one that signs checkpoints"),
+        (Entry("key", {"which": "mac"}),
+         "A new key was announced: the one that authenticates entries"),
+        (Entry("archive", {"from": 10, "to": 52, "file": "a.ndjson"}),
+         "42 entries put aside in the archive a.ndjson"),
+    ],
+)  # fmt: skip
+def test_rotation_and_archive_are_told_in_words(entry: Entry, told: str) -> None:
+    assert sentence(entry, NAMES) == told

@@ -1,7 +1,7 @@
 """A patient's own report: who saw what of mine, for what purpose. Plain words; no clinical values.
 
-It is made from the entries about one patient: each question with who asked and why, which tool
-received which parts of the chart and what stayed here, what was refused; and who read this record.
+It is made from the entries about one patient: each question with who asked and why, which kinds of
+data were sent to which tool and what stayed here, what was refused; and who read this record.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from careweir.console.words import Names
 ENTRIES_MAX = 20_000
 COLUMNS = (
     "when", "who", "role", "application", "site", "purpose", "question", "happened", "recipient",
-    "vendor", "region", "received", "stayed", "result", "reference",
+    "vendor", "region", "sent", "stayed", "result", "reference",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """One tool's part: what kinds of data it received, and how many kinds stayed here."""
+class Share:
+    """One attempt: which kinds of data were sent to a tool, how many stayed, what came of it."""
 
     tool: str
     vendor: str
     region: str
     when: str
-    received: tuple[str, ...]
+    sent: tuple[str, ...]
     stayed: int
     result: str
 
@@ -52,7 +52,7 @@ class Access:
     happened: str
     emergency: str | None
     reference: str
-    received: tuple[Received, ...] = ()
+    shares: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +74,15 @@ class AccessReport:
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
         for one in (*self.questions, *self.readings):
-            for got in one.received or (None,):
+            for got in one.shares or (None,):
                 writer.writerow([harmless(cell) for cell in _cells(one, got)])
         return out.getvalue()
 
 
-def _cells(one: Access, got: Received | None) -> list[str]:
+def _cells(one: Access, got: Share | None) -> list[str]:
     told = ["", "", "", "", "", ""]
     if got is not None:
-        told = [got.tool, got.vendor, got.region, "; ".join(got.received), str(got.stayed),
+        told = [got.tool, got.vendor, got.region, "; ".join(got.sent), str(got.stayed),
                 got.result]  # fmt: skip
     head = [one.when, one.who, one.role, one.application, one.site, one.purpose, one.question]
     return [*head, one.happened, *told, one.reference]
@@ -133,11 +133,11 @@ def _access(story: Sequence[Stored], names: Names, happened: str) -> Access:
         happened=happened,
         emergency=emergency if words.is_override(first.entry) else None,
         reference=first.entry.inference or f"{first.receipt.writer}-{first.receipt.seq}",
-        received=tuple(_received(story)),
+        shares=tuple(_shares(story)),
     )
 
 
-def _received(story: Sequence[Stored]) -> list[Received]:
+def _shares(story: Sequence[Stored]) -> list[Share]:
     ended = {
         row.entry.disclosure: row.entry.outcome for row in story if row.entry.type == "outcome"
     }
@@ -148,15 +148,15 @@ def _received(story: Sequence[Stored]) -> list[Received]:
     ]
 
 
-def _part(row: Stored, entry: Entry, ended: str | None) -> Received:
+def _part(row: Stored, entry: Entry, ended: str | None) -> Share:
     manifest = mapping(entry.body, "manifest")
     sent = texts(manifest, "sent") or texts(entry.body, "sent")
-    return Received(
+    return Share(
         tool=entry.tool or "",
         vendor=text(entry.body, "vendor"),
         region=text(entry.body, "region"),
         when=row.recorded,
-        received=tuple(sent),
+        sent=tuple(sent),
         stayed=len(mappings(manifest, "withheld")),
-        result=words.outcome(ended) if ended else "is not known yet",
+        result=words.outcome(ended) if ended else "has not answered yet, as far as is known",
     )

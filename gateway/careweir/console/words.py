@@ -35,6 +35,7 @@ TYPES = {
     "policy": "Policy read again", "hold": "Tool held for a person",
     "conflict": "Conflict between tools",
     "open": "Gateway started", "close": "Gateway ended",
+    "key": "Key replaced", "archive": "Entries archived",
     "recovered": "Database came back", "spooled": "Entries recovered",
 }  # fmt: skip
 # Source: HL7 Terminology, v3-ActReason (PurposeOfUse).
@@ -233,6 +234,18 @@ def _hold(entry: Entry, names: Names) -> str:
     return f"{who} let {entry.tool} go: {text(entry.body, 'reason').replace('_', ' ')}"
 
 
+def _key(entry: Entry, _names: Names) -> str:
+    made = {"signing": "signs checkpoints", "mac": "authenticates entries"}
+    which = made.get(text(entry.body, "which"), "is not named")
+    return f"A new key was announced: the one that {which}"
+
+
+def _archive(entry: Entry, _names: Names) -> str:
+    count = max(number(entry.body, "to") - number(entry.body, "from"), 0)
+    entries = counted(count, "entry", "entries")
+    return f"{entries} put aside in the archive {text(entry.body, 'file')}"
+
+
 def _recovered(entry: Entry, _names: Names) -> str:
     refused, replayed = number(entry.body, "refused"), number(entry.body, "replayed")
     return f"The database came back: {refused:,} attempts refused, {replayed:,} entries replayed"
@@ -257,10 +270,16 @@ def _conflict(entry: Entry, _names: Names) -> str:
     return f"Conflict {step}: {kind} between {tools}" + (f"; verdict: {verdict}" if verdict else "")
 
 
+def _feedback(entry: Entry, _names: Names) -> str:
+    did = "accepted" if entry.outcome == "accepted" else "overrode"
+    why = entry.body.get("reason")
+    return f"A person {did} the card of {entry.tool or 'the answer'}" + (f": {why}" if why else "")
+
+
 _SENTENCES: dict[str, Callable[[Entry, Names], str]] = {
     "decision": _decision, "refusal": _refusal, "intent": _intent, "outcome": _outcome,
     "withheld": _withheld, "computed": _computed, "answer": _answer, "read": _read,
     "pushed": _pushed, "late": _late, "fetched": _fetched, "policy": _policy, "hold": _hold,
-    "open": _open, "close": _close, "recovered": _recovered, "spooled": _spooled,
-    "conflict": _conflict,
+    "key": _key, "archive": _archive, "open": _open, "close": _close, "recovered": _recovered,
+    "spooled": _spooled, "conflict": _conflict, "feedback": _feedback,
 }  # fmt: skip
