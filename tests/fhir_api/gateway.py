@@ -122,7 +122,7 @@ def serving_base(data: Path) -> Iterator[Base]:
     app = build_app(
         Settings(data=data),
         Overrides(
-            secrets={tool.auth.secret: "s" for tool in tools if tool.auth.secret},
+            secrets={name: "s" for tool in tools for name in tool.auth.secrets},
             token_rules=RULES,
             clock=Clock(),
         ),
