@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,9 +37,17 @@ def free_port() -> int:
 
 @contextmanager
 def serving(
-    command: Sequence[str], *, health: str, path: Path, log: Path, environment: Mapping[str, str]
+    command: Sequence[str],
+    *,
+    health: str | Callable[[], str],
+    path: Path,
+    log: Path,
+    environment: Mapping[str, str],
 ) -> Iterator[None]:
-    """Run a server in a process group of its own until it is healthy; ends the whole group."""
+    """Run a server in a process group of its own until it is healthy; ends the whole group.
+
+    ``health`` is the address to ask, or gives it once it is known, and empty text before.
+    """
     with log.open("wb") as said:
         process = subprocess.Popen(
             command,
@@ -61,14 +69,16 @@ def serving(
             process.wait()
 
 
-def _wait(health: str, process: subprocess.Popen[bytes]) -> None:
+def _wait(health: str | Callable[[], str], process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + START_S
     with httpx.Client(trust_env=False, timeout=2) as client:
         while time.monotonic() < until:
             assert process.poll() is None, "the server ended before it was healthy"
+            url = health if isinstance(health, str) else health()
             try:
-                if client.get(health).status_code == 200:
+                if url and client.get(url).status_code == 200:
                     return
             except httpx.TransportError:
-                time.sleep(0.2)  # a foreign process starts in its own time
+                pass  # it does not listen yet
+            time.sleep(0.2)  # a foreign process starts in its own time
     raise AssertionError("the server did not get healthy")
