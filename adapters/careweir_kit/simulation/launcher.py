@@ -16,7 +16,7 @@ from typing import IO
 
 from careweir_kit.strict_yaml import load_mapping
 
-START_DEADLINE_S = 20.0
+START_DEADLINE_S = 40.0  # two dozen processes on two busy cores
 WORDS_BYTES_MAX = 4000
 _BEARER = "SIMULATED_VENDOR_BEARER"
 
@@ -44,7 +44,7 @@ async def simulators(
     """Run one process for each tool file; yields handles by tool id.
 
     ``bearers`` maps the name of a tool's secret to the token that its simulator then demands.
-    Raises SimulatorFailed when one does not listen within 20 seconds.
+    Raises SimulatorFailed when one does not listen within 40 seconds.
     """
     running: list[_Child] = []
     try:
