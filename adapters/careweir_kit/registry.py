@@ -183,6 +183,8 @@ def _check_http(tool: Tool, loaded: LoadedAdapter, place: str) -> None:
         raise ToolFileInvalid(f"{place}: auth.secret: the name of a secret is missing")
     if tool.auth.kind == "oauth2" and not (tool.auth.client_id and tool.auth.token_url):
         raise ToolFileInvalid(f"{place}: auth: oauth2 needs client_id and token_url")
+    if tool.auth.kind == "aws-sigv4" and not (tool.auth.service and tool.auth.region):
+        raise ToolFileInvalid(f"{place}: auth: aws-sigv4 needs service and region")
 
 
 def load_tools(directory: Path, adapters: Mapping[str, LoadedAdapter]) -> dict[str, Tool]:

@@ -50,12 +50,13 @@ class Auth(BaseModel):
 
     ``header`` shows ``prefix`` and the secret in ``header``; ``also`` are further headers and the
     names of their secrets. ``oauth2`` is the client credentials grant: ``token_url`` is absolute,
-    or a path below the default endpoint, and the secret is that of ``client_id``.
+    or a path below the default endpoint, and the secret is that of ``client_id``. ``aws-sigv4``
+    signs each request for ``service`` in ``region``.
     """
 
     model_config = _STRICT
 
-    kind: Literal["none", "bearer", "header", "oauth2"] = "none"
+    kind: Literal["none", "bearer", "header", "oauth2", "aws-sigv4"] = "none"
     secret: str | None = None
     header: str = "Authorization"
     prefix: str = ""
@@ -63,6 +64,8 @@ class Auth(BaseModel):
     client_id: str | None = None
     token_url: str | None = None
     scope: str | None = None
+    service: str | None = None
+    region: str | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:

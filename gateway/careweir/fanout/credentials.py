@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
+from careweir.fanout.sigv4 import SigV4
 from careweir.fanout.transport import SYSTEM_WIRE, Transport, VendorPool
 from careweir.fanout.wire import Wire
 from careweir_kit.adapter import VendorAnswer, VendorRequest
@@ -51,11 +52,17 @@ def vendor_pool(
             scope=auth.scope,
             monotonic=time.monotonic,
         )
+    signer: SigV4 | None = None
+    if auth.kind == "aws-sigv4":
+        signer = SigV4(
+            secrets[auth.secret or ""], service=auth.service or "", region=auth.region or ""
+        )
     return VendorPool(
         headers=shown,
         connections_max=tool.limits.concurrent_max,
         credentials=credentials,
         wire=wire,
+        signer=signer,
     )
 
 

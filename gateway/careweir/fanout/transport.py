@@ -77,6 +77,7 @@ class VendorPool:
         transport: httpx.AsyncBaseTransport | None = None,
         credentials: Credentials | None = None,
         wire: Wire = SYSTEM_WIRE,
+        signer: httpx.Auth | None = None,
     ) -> None:
         self._wire = wire
         self._named: frozenset[str] = frozenset()
@@ -86,6 +87,7 @@ class VendorPool:
             transport=transport
             or AiohttpTransport(trust_env=False, client=partial(self._session, connections_max)),
             headers={"Accept-Encoding": "identity", "User-Agent": "careweir", **headers},
+            auth=signer,
             timeout=httpx.Timeout(
                 None, connect=CONNECT_S
             ),  # the attempt's deadline bounds the rest
