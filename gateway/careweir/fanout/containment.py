@@ -18,6 +18,7 @@ from careweir.log import log
 from careweir_kit.errors import VendorProtocolBroken
 
 CPU_S_MAX: Final = 1.0
+WALL_TO_CPU: Final = 5  # how much longer by the clock: a busy machine is not the adapter's fault
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -37,7 +38,7 @@ class Watchdog:
     def __init__(self, limit_s: float = CPU_S_MAX) -> None:
         self._limit_s = limit_s
         self._lock = threading.Lock()
-        self._since: float | None = None  # a call is under way
+        self._since: tuple[float, float] | None = None  # wall and CPU when a call began
         self._told = False  # it was told to stop
         self._thread = 0
         self._end = threading.Event()
@@ -59,7 +60,7 @@ class Watchdog:
             return work(*args, **named)
         try:
             with self._lock:
-                self._since, self._told = time.monotonic(), False
+                self._since, self._told = (time.monotonic(), time.thread_time()), False
             try:
                 return work(*args, **named)
             finally:
@@ -74,11 +75,19 @@ class Watchdog:
             if self._told:  # it came back just then: nothing may be raised outside of it
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), None)
 
+    def _overdue(self, wall: float, cpu: float) -> bool:
+        if time.monotonic() - wall >= self._limit_s * WALL_TO_CPU:
+            return True
+        if not hasattr(time, "pthread_getcpuclockid"):
+            return False  # a system without clocks for other threads: by the wall alone
+        clock = time.pthread_getcpuclockid(self._thread)
+        return time.clock_gettime(clock) - cpu >= self._limit_s
+
     def _watch(self) -> None:
         while not self._end.wait(self._limit_s / 4):
             with self._lock:
                 since = self._since
-                if since is None or self._told or time.monotonic() - since < self._limit_s:
+                if since is None or self._told or not self._overdue(*since):
                     continue
                 self._told = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
