@@ -54,6 +54,7 @@ from careweir.fanout import (
     tls_of,
     vendor_pool,
 )
+from careweir.fanout.lease import leased
 from careweir.feed import Feed, Syslog, Webhook
 from careweir.holds import keep_looking, look
 from careweir.ids import new_id
@@ -139,13 +140,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
     house = load_house(settings.config, endpoints=given.endpoints)
     rules = given.token_rules or _token_rules(settings)
     watchdog = Watchdog()
-    house = replace(
-        house,
-        adapters={
-            name: replace(one, module=contained(name, one.module, watchdog))
-            for name, one in house.adapters.items()
-        },
-    )
+    house = _watched(house, watchdog)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -153,7 +148,6 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         keys = AuditKeys.load_or_create(settings.keys_dir or settings.data / "keys")
         state = await _remember(settings, given.clock)
         trail = await _open(settings, keys, given.clock)
-        transports = _transports(house, settings, given)
         wire = Wire(read_networks(settings.private_networks))
         sources = load_sources(
             policies_dir(settings.config),
@@ -176,10 +170,9 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
         gateway = _gateway(
             settings,
             given,
-            house,
+            _opened(house, settings, given),
             ledger,
             keys,
-            transports,
             sources,
             adjudication.second,
             expected,
@@ -241,7 +234,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
                 log.error("adapter not loaded", adapter=name)
         log.info("gateway ready", replica=settings.replica, tools=len(house.tools),
                  policy_revision=house.policies.revision)  # fmt: skip
-        _on_hangup(app.state.services, lambda: load_house(settings.config))
+        _on_hangup(app.state.services, partial(_reopened, settings, given, watchdog))
         gc.collect()
         gc.freeze()  # policies and rules live as long as the process: not searched again
         try:
@@ -252,7 +245,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
                 task.cancel()
             watchdog.stop()
             await adjudication.close()
-            for transport in (*transports.values(), hook_pool):
+            for transport in (*gateway.house.transports.values(), hook_pool):
                 await transport.close()
             for source in sources.values():
                 await source.close()
@@ -292,7 +285,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
 
 
 def _on_hangup(services: Services, read: Callable[[], House]) -> None:
-    """SIGHUP reads the policies again, where this process may have its signals."""
+    """SIGHUP reads policies and tools again, where this process may have its signals."""
     tasks: set[asyncio.Task[object]] = set()
 
     def start() -> None:
@@ -376,7 +369,6 @@ def _gateway(
     house: House,
     ledger: Ledger,
     keys: AuditKeys,
-    transports: Mapping[str, Transport],
     sources: Mapping[str, Source],
     second: SecondReader,
     expecting: Expecting,
@@ -385,7 +377,6 @@ def _gateway(
         house,
         ledger=ledger,
         second=second,
-        transports=transports,
         sources=sources,
         pseudonym_key=hmac.digest(keys.patient, b"careweir vendor pseudonyms", "sha256"),
         clock=given.clock,
@@ -425,6 +416,26 @@ def _push_secrets(names: Collection[str], settings: Settings, given: Overrides) 
     if missing := sorted(name for name, secret in found.items() if secret is None):
         raise ConfigInvalid(f"the secret {missing[0]} is not in the secrets folder")
     return {name: secret_bytes(secret) for name, secret in found.items() if secret is not None}
+
+
+def _opened(house: House, settings: Settings, given: Overrides) -> House:
+    """A house with connections of its own; raises ConfigInvalid."""
+    return replace(house, transports=leased(_transports(house, settings, given)))
+
+
+def _watched(house: House, watchdog: Watchdog) -> House:
+    """The same house, in which an adapter that hangs or crashes takes only itself down."""
+    watched = {
+        name: replace(one, module=contained(name, one.module, watchdog))
+        for name, one in house.adapters.items()
+    }
+    return replace(house, adapters=watched)
+
+
+def _reopened(settings: Settings, given: Overrides, watchdog: Watchdog) -> House:
+    """The house as its files say now; raises ConfigInvalid or PolicyInvalid."""
+    house = _watched(load_house(settings.config, endpoints=given.endpoints), watchdog)
+    return _opened(house, settings, given)
 
 
 def _transports(house: House, settings: Settings, given: Overrides) -> dict[str, Transport]:

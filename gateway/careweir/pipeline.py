@@ -12,7 +12,7 @@ from typing import Any
 from careweir.access import Actor, Decision
 from careweir.adjudication import Reading, SecondReader
 from careweir.errors import CallerError, Overloaded
-from careweir.fanout import Asked, Guards, Prepared, Transport, ask_all
+from careweir.fanout import Asked, Guards, Prepared, ask_all
 from careweir.ids import NewId, Pseudonyms
 from careweir.ledger import InferenceLedger, Ledger
 from careweir.log import log
@@ -74,7 +74,6 @@ class Gateway:
         house: House,
         *,
         ledger: Ledger,
-        transports: Mapping[str, Transport],
         sources: Mapping[str, Source],
         second: SecondReader,
         pseudonym_key: bytes,
@@ -86,7 +85,6 @@ class Gateway:
     ) -> None:
         self.house = house
         self._ledger = ledger
-        self._transports = transports
         self._sources = sources
         self._second = second
         self._pseudonym_key = pseudonym_key
@@ -196,7 +194,7 @@ class Gateway:
         last = self._last_status.get(name)
         healthy = None if last is None else last in ("answered", "partial", "refused")
         hold = self.guards.held(name)
-        breaker = self.guards.of(tool).state if name in self._transports else None
+        breaker = self.guards.of(tool).state if name in self.house.transports else None
         if hold is not None:
             breaker = "open"
         return {
@@ -294,7 +292,8 @@ class Gateway:
                 site=site,
             )
             first, *others = tool.endpoints_for(site) or ("",)
-            adapter, transport = case.house.adapters[tool.adapter], self._transports.get(tool.tool)
+            adapter = case.house.adapters[tool.adapter]
+            transport = case.house.transports.get(tool.tool)
             prepared.append(
                 Prepared(tool, adapter, minimised, subject, first, transport, tuple(others))
             )

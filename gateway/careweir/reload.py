@@ -1,4 +1,4 @@
-"""A new policy without a restart: replaced whole, or not at all."""
+"""New policies and tools without a restart: replaced whole, or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from careweir.stages import House
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """What a reload did; ``alarm`` names file, line and rule of a policy that was refused."""
+    """What a reload did; ``alarm`` names file, line and rule of what was refused."""
 
     before: str
     after: str
@@ -22,17 +22,17 @@ class Reloaded:
 
 
 async def reload(gateway: Gateway, ledger: Ledger, read: Callable[[], House]) -> Reloaded:
-    """Read policies and conflict rules again; a broken policy leaves the old one in force.
+    """Read policies, tools and conflict rules again; a broken file leaves all of the old in force.
 
-    A request that is under way keeps the policy with which it began. Tools, adapters and
-    capabilities are those of the start: their connections belong to it. The change, or the
-    alarm, is durable before this returns.
+    A request that is under way keeps what it began with, its connections too: they are closed
+    when the last request that uses them has ended. Adapters are code and stay those of the start.
+    The change, or the alarm, is durable before this returns.
     """
     before = gateway.house.policies.revision
     alarm: str | None = None
     try:
-        fresh = read()
-        gateway.house = replace(gateway.house, policies=fresh.policies, rules=fresh.rules)
+        gateway.house = replace(read(), adapters=gateway.house.adapters)
+        gateway.guards.renew(gateway.house.tools)
     except (PolicyInvalid, ConfigInvalid) as refused:
         alarm = str(refused)
     done = Reloaded(before, gateway.house.policies.revision, alarm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from careweir.adjudication import Answered, Seen
 from careweir.capabilities import Capability
 from careweir.conflicts import RuleBook, detect
 from careweir.errors import AccessDenied, QuestionInvalid
-from careweir.fanout import Prepared
+from careweir.fanout import Prepared, Transport
 from careweir.minimise import Chart
 from careweir.question import Question, Reply, Strategy, rfc3339
 from careweir_fhir.bundle import ResultContext, ToolOutcome, result_bundle
@@ -26,13 +26,18 @@ from careweir_kit.tool import Tool
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What the gateway answers with, fixed for the length of one request."""
+    """What the gateway answers with, fixed for the length of one request.
+
+    ``transports``: the connections of each tool that is reached over HTTP. They belong to the house
+    so that a request never meets a tool with the connections of another revision.
+    """
 
     policies: PolicySet
     rules: RuleBook
     capabilities: Mapping[str, Capability]
     tools: Mapping[str, Tool]
     adapters: Mapping[str, LoadedAdapter]
+    transports: Mapping[str, Transport] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,53 @@ def test_a_policy_that_is_broken_at_the_start_is_refused(policies: Path, tmp_pat
 
     assert done.returncode == 2
     assert b"roles.yaml" in done.stderr
+
+
+def asked(gateway: Served) -> list[str]:
+    return [row["tool"] for row in gateway.ask(sepsis()).json()["tools"]]
+
+
+def test_a_tool_file_counts_from_the_next_question_on_and_a_broken_one_changes_nothing(
+    gateway: Served, policies: Path
+) -> None:
+    file = policies / "tools" / "beacon-sepsis.yaml"
+    shipped = file.read_text()
+    assert asked(gateway) == ["acme-sepsis", "beacon-sepsis"]
+
+    file.write_text(shipped.replace("mode: live\n", "mode: live\nlifecycle: suspended\n"))
+    (first,) = hang_up(gateway, times=1)
+    assert first["outcome"] == "reloaded"
+    assert asked(gateway) == ["acme-sepsis"]
+
+    file.write_text(shipped.replace("adapter: cds_hooks", "adapter: telepathy"))
+    second, _ = hang_up(gateway, times=2)
+    assert second["outcome"] == "refused"
+    assert "beacon-sepsis.yaml" in json.dumps(second["body"])
+    assert asked(gateway) == ["acme-sepsis"]
+
+    file.write_text(shipped)
+    third, *_ = hang_up(gateway, times=3)
+    assert third["outcome"] == "reloaded"
+    assert asked(gateway) == ["acme-sepsis", "beacon-sepsis"]
+
+
+def test_a_question_under_way_is_answered_over_the_connections_it_began_with(
+    gateway: Served, policies: Path
+) -> None:
+    gateway.fault("acme-sepsis", "off", latency_ms=1500)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(gateway.ask, sepsis())
+        while gateway.calls()["acme-sepsis"] == 0:
+            time.sleep(0.02)
+        file = policies / "tools" / "acme-sepsis.yaml"
+        file.write_text(
+            file.read_text().replace("mode: live\n", "mode: live\nlifecycle: suspended\n")
+        )
+        hang_up(gateway, times=1)
+        assert asked(gateway) == ["beacon-sepsis"]
+        rows = slow.result(timeout=30).json()["tools"]
+
+    assert [(row["tool"], row["status"]) for row in rows] == [
+        ("acme-sepsis", "answered"),
+        ("beacon-sepsis", "answered"),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from careweir.fanout.breaker import Breaker, BreakerRules, BreakerState
@@ -126,6 +127,12 @@ class Guards:
             found = Guard(tool, clock=self.clock, sleep=self._sleep, rng=self._rng)
             self._guards[tool.tool] = found
         return found
+
+    def renew(self, tools: Mapping[str, Tool]) -> None:
+        """Forget the guards of tools whose files say something else now; holds stay."""
+        for name, guard in list(self._guards.items()):
+            if tools.get(name) != guard.tool:
+                del self._guards[name]
 
     def known(self) -> list[Guard]:
         """The guards of all tools that were needed so far."""
