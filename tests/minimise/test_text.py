@@ -204,3 +204,11 @@ def test_the_scrubber_covers_a_patient_who_has_almost_nothing() -> None:
 
     assert len(resources(found, "DiagnosticReport")) == 1
     assert policies().revision == found.manifest.policy_revision
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\u200d", "\ufeff", "\u202e"])
+def test_a_name_that_is_parted_by_what_nobody_sees_is_still_found(hidden: str) -> None:
+    chart = read_chart(bundle(patient()), subject=None)
+
+    assert "Quill" not in scrubber_of(chart)(f"Seen: Quill{hidden}feather today")
+    assert "naïve" in scrubber_of(chart)("a naïve patient")
