@@ -92,7 +92,7 @@ async def gateway(
     house = load_house(settings.get("config"))
     overrides = Overrides(
         endpoints={name: endpoints.get(name, CLOSED) for name in house.tools},
-        secrets={tool.auth.secret: "s" for tool in house.tools.values() if tool.auth.secret},
+        secrets={name: "s" for tool in house.tools.values() for name in tool.auth.secrets},
         token_rules=RULES,
         seed=1,
     )
