@@ -3,7 +3,7 @@
 ``check_adapter`` grades an adapter bronze, silver or gold, each check with what was seen.
 """
 
-from careweir_kit.conformance.check import check_adapter
+from careweir_kit.conformance.check import check_adapter, check_tool_folder
 from careweir_kit.conformance.model import CANARY, Call, Called, Check, Report
 from careweir_kit.conformance.recordings import accept, outcome_of, recordings_of
 from careweir_kit.conformance.spoil import any_answers, broken_bodies, spoiled_answers
@@ -18,6 +18,7 @@ __all__ = [
     "any_answers",
     "broken_bodies",
     "check_adapter",
+    "check_tool_folder",
     "outcome_of",
     "recordings_of",
     "spoiled_answers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from careweir_kit.adapter import Ask, VendorAnswer
 from careweir_kit.conformance.answers import check_answers, check_any_answers
@@ -28,7 +29,7 @@ from careweir_kit.conformance.wire import (
     retry_after,
 )
 from careweir_kit.errors import ToolFileInvalid
-from careweir_kit.registry import LoadedAdapter
+from careweir_kit.registry import LoadedAdapter, load_tool
 from careweir_kit.tool import Tool
 
 
@@ -76,6 +77,54 @@ def check_adapter(
     checks = [check for check in checks if check.tier in looked_at]
     claimed = adapter.manifest.quality
     return Report(adapter.name, claimed, _exempted(checks, adapter.manifest.exemptions), url)
+
+
+def check_tool_folder(
+    folder: Path,
+    adapters: Mapping[str, LoadedAdapter],
+    *,
+    call: Call | None = None,
+    url: str | None = None,
+) -> Report:
+    """Check a tool of one's own: ``NAME/NAME.yaml`` with ``cassettes`` and ``golden`` beside it.
+
+    A tool has no simulator unless its adapter knows the brain that it names, so bronze is what
+    recordings alone can show. Raises ToolFileInvalid.
+    """
+    tool = load_tool(folder / f"{folder.resolve().name}.yaml", adapters)
+    subject = Subject(replace(adapters[tool.adapter], folder=folder, example_tool=tool), tool)
+    try:
+        recordings = recordings_of(subject.adapter)
+    except (ValueError, KeyError, TypeError) as error:
+        unread = Check("the recordings can be read", False, type(error).__name__)
+        return Report(tool.tool, "bronze", (unread,), url)
+    checks = [check_golden(subject, recordings)]
+    up_to: Tier = "gold" if tool.simulator else "bronze"
+    if subject.adapter.manifest.transport == "in_process":
+        checks += _of_scores(subject, recordings)
+    else:
+        checks += _of_exchanges(subject, recordings, call, url, up_to)
+    if url is not None and up_to == "bronze":
+        checks += _real_only(subject, recordings, call, url)
+    return Report(tool.tool, "bronze", tuple(checks), url)
+
+
+def _real_only(
+    subject: Subject, recordings: list[Recording], call: Call | None, url: str
+) -> list[Check]:
+    """A real server and no simulator."""
+    asks = [r.ask for r in recordings if r.ask and can_be_asked(subject, r.ask)]
+    if not asks or call is None:
+        return [Check("a real server answers", False, "it was not asked", "silver")]
+    given = call
+
+    async def work() -> list[Check]:
+        try:
+            return await check_real(subject, asks[0], given, url)
+        finally:
+            await given.close()
+
+    return asyncio.run(work())
 
 
 def _by_tool(

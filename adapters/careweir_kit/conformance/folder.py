@@ -115,8 +115,11 @@ def check_page(adapter: LoadedAdapter) -> list[Check]:
     headings = {heading.lower() for heading in _HEADING.findall(page)}
     example = adapter.folder.joinpath("example_tool.yaml")
     mapping = example.read_text(encoding="utf-8") if example.is_file() else ""
+    left = [name for name, text in (("README.md", page), ("example_tool.yaml", mapping))
+            if "CHANGE" in text]  # fmt: skip
     sourced = "Source:" in page and (not _THRESHOLD.search(mapping) or "Source:" in mapping)
     return [
+        Check("nothing of the template is left to change", not left, ", ".join(left)),
         Check("the README tells failure modes", "failure modes" in headings,
               "section Failure modes" if "failure modes" in headings else "no such section"),
         Check("format and thresholds name their source", sourced,

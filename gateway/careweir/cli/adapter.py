@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from careweir.app import load_house
+from careweir.cli.new import new_adapter, new_tool
 from careweir.cli.out import Refused, emit, read_input, say
 from careweir.cli.serve import Config
 from careweir.log import configure
 from careweir.rehearse import Rehearsal
 from careweir_kit.adapter import VendorAnswer
-from careweir_kit.conformance import Report, check_adapter
+from careweir_kit.conformance import Report, check_adapter, check_tool_folder
 from careweir_kit.conformance import accept as accept_golden
-from careweir_kit.registry import LoadedAdapter, load_tool
+from careweir_kit.errors import ToolFileInvalid
+from careweir_kit.registry import LoadedAdapter, discover_adapters, load_tool
 from careweir_kit.registry import replay as replay_answer
 from careweir_kit.tool import Tool
 
@@ -50,8 +53,24 @@ def list_adapters(config: Config = None) -> None:
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="acme-risk for a tool, acme_risk with --code.")],
+    code: Annotated[bool, typer.Option("--code", help="An adapter in code, as a package.")] = False,
+    into: Annotated[Path, typer.Option(help="Where the new folder is made.")] = Path(),
+) -> None:
+    """Start a tool file on the declarative adapter, or with --code a package with an adapter.
+
+    Example: careweir adapter new acme-risk
+
+    Example: careweir adapter new acme_risk --code
+    """
+    for file in (new_adapter if code else new_tool)(name, into):
+        typer.echo(file.as_posix())
+
+
+@app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="An adapter's folder name, or a tool.")],
+    name: Annotated[str, typer.Argument(help="An adapter, a tool, or a tool's own folder.")],
     url: Annotated[str | None, typer.Option(help="Base URL of a real server to ask too.")] = None,
     tool_file: Annotated[Path | None, typer.Option(help="Another tool file.")] = None,
     secrets_dir: Annotated[Path | None, typer.Option(help="Secrets by name, for --url.")] = None,
@@ -66,20 +85,30 @@ def check(
     Example: careweir adapter check oip_v2 --url https://models.example.org --json
     """
     configure(level=logging.ERROR)  # what a fault does is in the report
-    adapter, tool = _resolve(name, tool_file, config)
+    own = Path(name) if tool_file is None and _file_in(Path(name)).is_file() else None
+    found = _resolve(name, _file_in(own) if own else tool_file, config)
+    adapter, tool = (replace(found[0], folder=own), found[1]) if own else found
     if accept:
         for changed in _accepted(adapter, tool):
             say(f"golden/{changed}.json written: read it before you keep it")
     secrets = {name: read_input(str(secrets_dir / name)).decode().strip()
                for name in tool.auth.secrets} if secrets_dir else None  # fmt: skip
     call = Rehearsal(secrets, real=url)
-    report = check_adapter(adapter, tool=tool, call=call, url=url)
+    if own is not None:
+        report = check_tool_folder(own, discover_adapters(), call=call, url=url)
+    else:
+        report = check_adapter(adapter, tool=tool, call=call, url=url)
     if as_json:
         emit(report.as_json())
     else:
         for line in _lines(report):
             typer.echo(line)
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _file_in(folder: Path) -> Path:
+    """The tool file of a tool's own folder."""
+    return folder / f"{folder.resolve().name}.yaml"
 
 
 def _accepted(adapter: LoadedAdapter, tool: Tool) -> list[str]:
@@ -120,7 +149,10 @@ def replay(
 def _resolve(name: str, tool_file: Path | None, config: Path | None) -> tuple[LoadedAdapter, Tool]:
     house = load_house(config)
     if tool_file is not None:
-        tool = load_tool(tool_file, house.adapters)
+        try:
+            tool = load_tool(tool_file, house.adapters)
+        except ToolFileInvalid as invalid:
+            raise Refused(str(invalid)) from None
         return house.adapters[tool.adapter], tool
     if name in house.tools:
         return house.adapters[house.tools[name].adapter], house.tools[name]
