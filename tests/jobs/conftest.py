@@ -168,7 +168,7 @@ class Site:
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """The entries of one type."""
-        found = self.audit("search", "--type", kind)
+        found = self.audit("search", "--type", kind, "--limit", "10000")
         assert found.returncode == 0, found.stderr
         return [json.loads(line) for line in found.stdout.splitlines()]
 

@@ -119,7 +119,9 @@ class LateResults:
             }
         )
         changed = msgspec.structs.replace(kept, answer=answer)
-        row = dataclasses.replace(record, body=changed.encoded(), tags=changed.tags)
+        row = dataclasses.replace(
+            record, body=changed.encoded(), tags={**record.tags, **changed.tags}
+        )
         stored = await self._state.replace(row)
         if stored is None:
             raise Again  # another late result was first
