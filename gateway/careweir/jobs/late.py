@@ -118,9 +118,10 @@ class LateResults:
                 "audit": dataclasses.asdict(receipt),
             }
         )
+        kept_tags = {name: value for name, value in record.tags.items() if name != "unknown"}
         changed = msgspec.structs.replace(kept, answer=answer)
         row = dataclasses.replace(
-            record, body=changed.encoded(), tags={**record.tags, **changed.tags}
+            record, body=changed.encoded(), tags={**kept_tags, **changed.tags}
         )
         stored = await self._state.replace(row)
         if stored is None:
