@@ -61,7 +61,7 @@ class VendorError(Exception):
 
     def __init__(self, answer_class: AnswerClass) -> None:
         super().__init__(answer_class)
-        self.answer_class = answer_class
+        self.answer_class: AnswerClass = answer_class
 
 
 def message_of(answer: VendorAnswer) -> Message:

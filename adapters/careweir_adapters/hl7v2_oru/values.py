@@ -122,8 +122,11 @@ def number_of(text: str) -> float:
 
 def _flagged(obx: Segment) -> Polarity | None:
     """The polarity that the flags say, None when they say none; two that differ say neither."""
-    said = {FLAGS.get(obx.text(flag).strip().upper()) for flag in obx.repetitions(8)} - {None}
-    return said.pop() if len(said) == 1 else "indeterminate" if said else None
+    flags = (FLAGS.get(obx.text(flag).strip().upper()) for flag in obx.repetitions(8))
+    said = {flag for flag in flags if flag is not None}
+    if len(said) > 1:
+        return "indeterminate"
+    return said.pop() if said else None
 
 
 def coded(reader: Reader, row: Row, base: Finding, value: Coding | None) -> Finding:

@@ -121,8 +121,9 @@ def _seconds(rule: Rule, root: Any) -> float | None:
     found = find(rule.after, root)
     if isinstance(found, str) and (stated := _SECONDS.fullmatch(found)):
         return float(stated[1])
-    number = isinstance(found, int | float) and not isinstance(found, bool)
-    return float(found) if number and math.isfinite(found) and found >= 0 else None
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return float(found) if math.isfinite(found) and found >= 0 else None
 
 
 def _follow_up(poll: Poll, root: Any) -> VendorRequest | None:

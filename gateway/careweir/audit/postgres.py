@@ -392,7 +392,7 @@ async def _version(db: asyncpg.Connection) -> int:
     if await db.fetchval("SELECT to_regnamespace('careweir_audit')") is None:
         return 0
     found = await db.fetchval("SELECT max(version) FROM careweir_audit.schema_version")
-    return int(found)
+    return int(found or 0)
 
 
 async def put_aside(url: str, archived: Archived, runs: Sequence[Run]) -> None:

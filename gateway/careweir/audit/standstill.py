@@ -10,7 +10,7 @@ import asyncpg
 
 from careweir.errors import AuditUnavailable
 
-WAIT_S = 5.0
+WAIT_S = 5
 
 
 @asynccontextmanager

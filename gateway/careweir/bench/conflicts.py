@@ -31,6 +31,7 @@ _LACTATE = Coding(system=LOINC, code="2524-7", display="Lactate")
 def measure(size: Size) -> Iterator[Figure]:
     """A figure for each number of findings, then the growth between them."""
     rules = load_rules(policies_dir(None) / "conflicts")
+    figures: list[Figure] = []
     for disagrees in DISAGREES:
         figures = [
             _figure(findings(count, disagrees), rules, size.rounds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import asyncpg
 
@@ -115,7 +115,7 @@ class PostgresBackend:
 
     async def now_us(self) -> int:
         sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-        return int(await self._call(lambda db: db.fetchval(sql)))
+        return int(await self._call(lambda db: db.fetchval(sql)) or 0)
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -133,7 +133,7 @@ class PostgresBackend:
         try:
             pool = await self._open()
             async with pool.acquire(timeout=CONNECT_S) as db:
-                return await work(db)
+                return await work(cast("asyncpg.Connection", db))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             raise StateUnavailable("the state database does not work", retry_after_s=1) from None
 
