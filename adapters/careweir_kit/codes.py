@@ -165,7 +165,7 @@ def agree(given: str | None, known: str | None) -> bool:
 
 def _words(text: str) -> frozenset[str]:
     found = (word.removesuffix("s") for word in re.findall(r"[^\W_]+", text.casefold()))
-    return frozenset[str](_ROMAN.get(word, word) for word in found if word not in _EMPTY)
+    return frozenset(str(_ROMAN.get(word, word)) for word in found if word not in _EMPTY)
 
 
 def icd10cm_words(code: str) -> str | None:

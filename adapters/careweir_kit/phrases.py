@@ -33,8 +33,8 @@ _UNITS: Final[Mapping[str, str]] = {
 
 def side_of(phrases: Iterable[str]) -> Laterality | None:
     """The side that these phrases name; two sides are both, no side is None."""
-    found = (_SIDES.get(phrase.strip().lower()) for phrase in phrases)
-    sides = {side for side in found if side is not None}
+    words = (phrase.strip().lower() for phrase in phrases)
+    sides: set[Laterality] = {_SIDES[word] for word in words if word in _SIDES}
     if not sides:
         return None
     return sides.pop() if len(sides) == 1 else "bilateral"

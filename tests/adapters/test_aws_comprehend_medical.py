@@ -58,9 +58,11 @@ def _one(entity: Json, tool: Tool = TOOL) -> Finding:
     return found
 
 
-def _error(name: str | None, status: int = 400, **headers: str) -> VendorAnswer:
+def _error(
+    name: str | None, status: int = 400, *, headers: dict[str, str] | None = None
+) -> VendorAnswer:
     body = {"message": "x"} if name is None else {"__type": name, "message": "x"}
-    return VendorAnswer(status, HEADERS | headers, json.dumps(body).encode())
+    return VendorAnswer(status, HEADERS | (headers or {}), json.dumps(body).encode())
 
 
 def test_the_request_is_the_text_and_nothing_else() -> None:
@@ -87,7 +89,7 @@ def test_no_text_or_too_much_is_not_sent() -> None:
         (_error("TooManyRequestsException", 429), "throttled"),
         (_error("com.amazonaws.comprehendmedical#ThrottlingException"), "throttled"),
         (
-            _error(None, **{"x-amzn-errortype": "ThrottlingException:http://x.example/"}),
+            _error(None, headers={"x-amzn-errortype": "ThrottlingException:http://x.example/"}),
             "throttled",
         ),
         (_error("com.amazon.coral.service#ExpiredTokenException"), "unauthorised"),
@@ -116,7 +118,7 @@ def test_the_name_of_an_error_goes_before_its_status(answer: VendorAnswer, outco
     ],
 )
 def test_the_wait_has_a_form_of_its_own(headers: dict[str, str], wait_s: float | None) -> None:
-    verdict = AWS.classify_answer(TOOL, _error("ThrottlingException", **headers))
+    verdict = AWS.classify_answer(TOOL, _error("ThrottlingException", headers=headers))
 
     assert verdict.retry_after_s == wait_s
 

@@ -59,6 +59,13 @@ def _text(file: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
+def _copy(file: str, to: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        shutil.copy(folder / file, folder / to)
+
+    return change
+
+
 def _only(kind: str) -> Callable[[Path], None]:
     """Keep the cassettes that hold an answer, or those that hold a question."""
 
@@ -236,9 +243,7 @@ BRONZE: list[tuple[str, Bad]] = [
     ("recordings give their golden outcome", with_functions(parse_findings=_shift)),
     (
         "recordings give their golden outcome",
-        with_files(
-            lambda folder: shutil.copy(folder / "golden/ok.json", folder / "golden/no.json")
-        ),
+        with_files(_copy("golden/ok.json", "golden/no.json")),
     ),
     ("there is a recorded usable answer", with_files(_only("ask"))),
     (

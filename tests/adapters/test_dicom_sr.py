@@ -141,8 +141,8 @@ def test_each_answer_has_its_class(answer: VendorAnswer, outcome: str) -> None:
 
 def test_a_group_is_one_lesion_with_side_site_numbers_and_identity() -> None:
     site = _coded("363698007", "39607008", below=[_coded("272741003", "7771000")])
-    tracking = _item("UIDREF", "112040", **{"0040A124": _value("UI", "2.25.9")})
-    version = _item("TEXT", "111003", **{"0040A160": _value("UT", "1.4.0")})
+    tracking = _item("UIDREF", "112040") | {"0040A124": _value("UI", "2.25.9")}
+    version = _item("TEXT", "111003") | {"0040A160": _value("UT", "1.4.0")}
     found, size = _parse(
         _group(tracking, FINDING, site, version, _number("81827009", "8.5"))
     ).findings

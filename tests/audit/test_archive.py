@@ -42,14 +42,12 @@ def written(held: Backend) -> dict[str, Any]:
             held.clock.now = day
             async with held.open() as trail:
                 for n in range(boot * 20, boot * 20 + 20):
-                    receipt = await trail.append(intent(n))
+                    kept[f"receipt of {boot}"] = await trail.append(intent(n))
                     await trail.append(outcome(n))
                     if n % 5 == 0:
                         await seal(trail)
                         note = await trail.checkpoint()
                         await FileWitness(kept["witness"]).publish(str(note))
-                if boot == 0:
-                    kept["receipt"] = receipt
 
     asyncio.run(story())
     return kept
@@ -92,7 +90,7 @@ def test_what_stays_and_what_was_put_aside_both_verify(backend: Backend) -> None
             assert found == []
             told = (await entries(trail, Query(type="archive")))[0].entry
             assert (told.body["sha256"], told.actor) == (put.sha256, "os-user:t")
-            receipt = kept["receipt"]
+            receipt = kept["receipt of 0"]
             proof = await trail.proof(receipt.writer, receipt.seq)
             assert proof is not None
             checkpoint = open_note(proof.checkpoint, backend.keys.public())

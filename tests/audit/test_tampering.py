@@ -21,6 +21,7 @@ from careweir.audit.chain import entry_hash, writer_prefix
 from careweir.audit.entry import Row, agrees
 from careweir.audit.note import ORIGIN, Signer
 from careweir.audit.report import Findings
+from careweir.audit.seal import Begun
 from careweir.audit.store import Seal
 from careweir.audit.verify import verify_source
 from careweir.audit.walk import RawRow, Walk
@@ -40,7 +41,7 @@ class Held:
         self.rows = rows
         self.seals: Sequence[Seal] = seals
         self.total: int | None = len(rows)
-        self.begun = None
+        self.begun: Begun | None = None
         self.archived = 0
 
     def alive(self, writer: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -18,7 +19,7 @@ RULES = BreakerRules(
 )  # fmt: skip
 
 
-def breaker(clock: Clock, **changes: float) -> Breaker:
+def breaker(clock: Clock, **changes: Any) -> Breaker:
     values = {name: getattr(RULES, name) for name in RULES.__slots__} | changes
     return Breaker(BreakerRules(**values), clock=clock, rng=random.Random(5))
 

@@ -29,7 +29,7 @@ class Vendor:
     async def send(self, url: str, request: VendorRequest, *, bytes_max: int) -> VendorAnswer:
         self.calls += 1
         self.book.events.append(f"sent {url}")
-        play = self.play(url) if callable(self.play) else self.play
+        play: Any = self.play(url) if callable(self.play) else self.play
         await asyncio.sleep(self.takes_s)
         if isinstance(play, Exception):
             raise play
@@ -279,9 +279,9 @@ def test_an_endpoint_that_keeps_failing_is_passed_over_and_the_tool_stays_closed
 
 def test_a_slow_record_counts_against_the_deadline_and_nothing_is_sent() -> None:
     class SlowBook(Book):
-        async def intend(self, *given: Any) -> Any:
+        async def intend(self, prepared: Any, request: Any, attempt: Any) -> Any:
             await asyncio.sleep(5)
-            return await super().intend(*given)
+            return await super().intend(prepared, request, attempt)
 
     async def work() -> None:
         loop, book = asyncio.get_running_loop(), SlowBook()

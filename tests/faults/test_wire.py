@@ -170,7 +170,7 @@ def test_a_name_that_changes_between_two_look_ups_gains_nothing(
                  "flags": 0}]  # fmt: skip
 
     monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", rebinding)
-    monkeypatch.setattr(aiohttp.connector.DefaultResolver, "resolve", rebinding)
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", rebinding)
 
     async def work() -> int:
         async with proxy(faults.well) as vendor:

@@ -39,8 +39,9 @@ def person(of: Planted) -> Json:
     """The patient of the chart; where the patient is what is planted, that."""
     if of.body["resourceType"] != "Patient":
         return patient()
-    body = of.body | {"id": "p1", "birthDate": "1957-03-03"}
-    body["address"] = [{**body["address"][0], "postalCode": "48226"}]
+    body: Json = of.body | {"id": "p1", "birthDate": "1957-03-03"}
+    addresses: list[Json] = body["address"]
+    body["address"] = [addresses[0] | {"postalCode": "48226"}]
     return body
 
 

@@ -122,8 +122,8 @@ def number_of(text: str) -> float:
 
 def _flagged(obx: Segment) -> Polarity | None:
     """The polarity that the flags say, None when they say none; two that differ say neither."""
-    flags = (FLAGS.get(obx.text(flag).strip().upper()) for flag in obx.repetitions(8))
-    said = {flag for flag in flags if flag is not None}
+    words = (obx.text(flag).strip().upper() for flag in obx.repetitions(8))
+    said: set[Polarity] = {FLAGS[word] for word in words if word in FLAGS}
     if len(said) > 1:
         return "indeterminate"
     return said.pop() if said else None
