@@ -16,11 +16,12 @@ from joserfc.jwk import ECKey, KeySet
 from careweir.access import Actor
 from careweir.adjudication import Answered, Reading, Seen
 from careweir.api.auth import TokenRules
-from careweir.app import Overrides, build_app, load_house
+from careweir.app import build_app
 from careweir.audit import Query
 from careweir.question import rfc3339
 from careweir.settings import Settings
 from careweir.stages import compared
+from careweir.wiring import Overrides, load_house
 from careweir_fhir.model import Coding, Finding, Polarity
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)

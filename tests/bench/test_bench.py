@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from careweir.app import load_house
 from careweir.bench.chart import small_chart, synthetic_chart
 from careweir.bench.figure import Budget, Figure, fastest_s
 from careweir.bench.minimise import a_text_tool, minimise_all, some_tools
+from careweir.wiring import load_house
 from support.running import careweir
 
 FIELDS = {"benchmark", "what", "value", "unit", "baseline", "baseline_what", "ratio", "budget",

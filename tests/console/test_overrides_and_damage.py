@@ -14,8 +14,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from careweir.api.auth import TokenRules
-from careweir.app import Overrides, build_app, load_house
+from careweir.app import build_app
 from careweir.settings import Settings
+from careweir.wiring import Overrides, load_house
 from support.charts import sepsis
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)

@@ -14,9 +14,10 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from careweir.api.auth import TokenRules
-from careweir.app import Overrides, build_app, load_house
+from careweir.app import build_app
 from careweir.audit import AuditKeys, Entry
 from careweir.settings import Settings
+from careweir.wiring import Overrides, load_house
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)
 RULES = TokenRules(

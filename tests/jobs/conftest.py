@@ -20,8 +20,8 @@ import httpx
 import pytest
 import yaml
 
-from careweir.app import utc_now
 from careweir.demo.issuer import ISSUER, DemoIssuer
+from careweir.wiring import utc_now
 from support.paths import ROOT
 from support.postgres import new_database, server  # noqa: F401
 from support.running import environment

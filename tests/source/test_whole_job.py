@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from careweir.app import Overrides, build_app
+from careweir.app import build_app
 from careweir.demo.issuer import DemoIssuer
 from careweir.settings import Settings
+from careweir.wiring import Overrides, load_house
 from minimise.charts import LOINC, ROOT, Json, blood_pressure, observation, patient
 from source.pulling import SECRETS, SMART, written
 from source.server import Server
@@ -44,10 +45,11 @@ def ask(folder: Path, server: Server, path: str = "/v1/inferences", **change: An
     written(config, **{"main-ehr": {"base_url": server.base_url, "auth": SMART,
                                     "sites": ["north"]}})  # fmt: skip
     issuer = DemoIssuer(audience="careweir")
+    named = {n for tool in load_house(config).tools.values() for n in tool.auth.secrets}
     app = build_app(
         Settings(config=config, data=folder / "data", allow_http_endpoints=True),
         Overrides(
-            secrets={**SECRETS, "RADNOTE_TOKEN": "x"},
+            secrets={name: "x" for name in named} | SECRETS,
             token_rules=issuer.rules(),
             endpoints={name: "http://127.0.0.1:9" for name in ("acme-sepsis", "beacon-sepsis")},
         ),

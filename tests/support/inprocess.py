@@ -18,8 +18,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from careweir.api.auth import TokenRules
-from careweir.app import Overrides, build_app, load_house
+from careweir.app import build_app
 from careweir.settings import Settings
+from careweir.wiring import Overrides, load_house
 from careweir_kit.simulation.faults import State
 from careweir_kit.simulation.server import SimulatorServer, Vendor
 

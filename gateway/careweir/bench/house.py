@@ -18,7 +18,6 @@ from typing import Any
 import orjson
 import yaml
 
-from careweir.app import load_house
 from careweir.bench.bare import Call
 from careweir.bench.chart import AS_OF, SUBJECT
 from careweir.bench.minimise import CAPABILITY, PURPOSE, ROLE, minimise_all
@@ -26,6 +25,7 @@ from careweir.bench.size import SEED
 from careweir.demo.issuer import ISSUER, DemoIssuer
 from careweir.paths import policies_dir
 from careweir.question import rfc3339
+from careweir.wiring import load_house
 from careweir_kit.adapter import Ask
 from careweir_kit.simulation.launcher import simulators
 from careweir_kit.strict_yaml import load_mapping

@@ -13,7 +13,6 @@ from itertools import cycle, islice
 
 import orjson
 
-from careweir.app import load_house
 from careweir.bench.chart import AS_OF, SUBJECT, synthetic_chart
 from careweir.bench.figure import Budget, Figure, fastest_s
 from careweir.bench.size import Size
@@ -21,6 +20,7 @@ from careweir.ids import Pseudonyms
 from careweir.minimise import Minimised, minimise, read_chart
 from careweir.minimise.command import decide_for_tool
 from careweir.stages import House
+from careweir.wiring import load_house
 from careweir_kit.tool import Tool
 
 ROLE, PURPOSE, CAPABILITY = "ed-physician", "TREAT", "sepsis-risk"

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from careweir.app import load_house
 from careweir.audit import JSON, AuditKeys, AuditTrail, Entry, Query, open_trail
 from careweir.audit.entry import encode
 from careweir.bench.chart import SUBJECT, small_chart
 from careweir.bench.minimise import minimise_all, some_tools
 from careweir.ids import new_id
+from careweir.wiring import load_house
 
 BATCH = 4_000
 SAMPLE = 25_000

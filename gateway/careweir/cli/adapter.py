@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from careweir.app import load_house
 from careweir.cli.new import new_adapter, new_tool
 from careweir.cli.out import Refused, emit, read_input, say
 from careweir.cli.serve import Config
 from careweir.log import configure
 from careweir.rehearse import Rehearsal
+from careweir.wiring import load_house
 from careweir_kit.adapter import VendorAnswer
 from careweir_kit.conformance import Report, check_adapter, check_tool_folder
 from careweir_kit.conformance import accept as accept_golden

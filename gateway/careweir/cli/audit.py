@@ -15,7 +15,6 @@ from typing import Annotated
 import orjson
 import typer
 
-from careweir.app import load_house
 from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Report, open_trail
 from careweir.audit import verify as verify_trail
 from careweir.audit.archive import ArchiveRefused, check_clean
@@ -28,6 +27,7 @@ from careweir.console.find import find_about
 from careweir.console.pages import names_of, printed
 from careweir.console.search import Search
 from careweir.settings import Settings, load_settings
+from careweir.wiring import load_house
 
 app = typer.Typer(
     no_args_is_help=True, help="The audit trail: who sent what about whom, and proof."

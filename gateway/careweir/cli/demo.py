@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from careweir.app import utc_now
 from careweir.audit import AuditKeys, verify
 from careweir.cli.audit import verdict
 from careweir.cli.out import Refused, read_input
@@ -25,6 +24,7 @@ from careweir.errors import QuestionInvalid
 from careweir.log import configure
 from careweir.question import parse_moment
 from careweir.settings import Settings, load_settings
+from careweir.wiring import utc_now
 from careweir_kit.strict_json import JsonRefused, decode
 
 

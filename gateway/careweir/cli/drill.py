@@ -15,7 +15,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from careweir.app import utc_now
 from careweir.cli.out import say
 from careweir.cli.serve import Config
 from careweir.demo.running import running
@@ -28,6 +27,7 @@ from careweir.drill.target import Link, Target, read_target
 from careweir.log import configure
 from careweir.question import rfc3339
 from careweir.settings import load_settings
+from careweir.wiring import utc_now
 
 
 def drill(

@@ -14,11 +14,12 @@ from typing import Any
 import orjson
 import uvicorn
 
-from careweir.app import Overrides, build_app, load_house, utc_now
+from careweir.app import build_app
 from careweir.demo.issuer import DemoIssuer
 from careweir.errors import ConfigInvalid
 from careweir.paths import policies_dir
 from careweir.settings import Settings
+from careweir.wiring import Overrides, load_house, utc_now
 from careweir_kit.simulation.launcher import SimulatorHandle, simulators
 
 SEED = 20260302
