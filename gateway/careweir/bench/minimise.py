@@ -24,6 +24,7 @@ from careweir.wiring import load_house
 from careweir_kit.tool import Tool
 
 ROLE, PURPOSE, CAPABILITY = "ed-physician", "TREAT", "sepsis-risk"
+TEXT_CAPABILITY = "chest-xray-findings"
 BUDGETS = {500_000: 1.2, 5_000_000: 0.3}
 
 
@@ -51,8 +52,12 @@ def some_tools(house: House, count: int) -> list[Tool]:
 
 
 def a_text_tool(house: House) -> list[Tool]:
-    """The first shipped tool that is sent text."""
-    tools = (tool for tool in house.tools.values() if any(need.text for need in tool.needs))
+    """The first shipped tool that is sent the reports of images as text."""
+    tools = (
+        tool
+        for tool in house.tools.values()
+        if TEXT_CAPABILITY in tool.capabilities and any(need.text for need in tool.needs)
+    )
     return list(islice(tools, 1))
 
 
