@@ -1,8 +1,8 @@
-"""``python -m careweir_kit.simulation --tool FILE``: one simulated vendor, one process.
+"""``python -m careweir_kit.simulation --tool FILE``: simulated vendors, one port each.
 
-Prints one JSON line ``{"tool", "url", "control"}`` when it listens on 127.0.0.1, and ends at once
-on SIGTERM. A bearer token, if any, comes in the environment variable that ``--bearer-env`` names,
-so that it stands in no process list.
+Prints one JSON line ``{"tool", "url", "control"}`` for each tool file when it listens on 127.0.0.1,
+and ends at once on SIGTERM. Bearer tokens, if any, come in the environment variable that
+``--bearers-env`` names, a JSON object by tool, so that they stand in no process list.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -28,23 +29,28 @@ _BYTES_CAP = 1_048_576
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the arguments and serve until SIGTERM. Exit 2: the tool file cannot be used."""
+    """Read the arguments and serve until SIGTERM. Exit 2: a tool file cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m careweir_kit.simulation")
-    parser.add_argument("--tool", type=Path, required=True, help="a tool file")
-    parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
+    parser.add_argument("--tool", type=Path, required=True, action="append",
+                        help="a tool file; once for each vendor")  # fmt: skip
+    parser.add_argument("--port", type=int, default=0, help="of the only tool; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bearer", help="refuse calls without this token")
-    parser.add_argument("--bearer-env", help="the same, from an environment variable")
+    parser.add_argument("--bearers-env", help="environment variable: refuse calls without these")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when stdin is closed")
     options = parser.parse_args(argv)
-    bearer = os.environ.get(options.bearer_env) if options.bearer_env else options.bearer
-    try:
-        tool = load_mapping(options.tool.read_text(encoding="utf-8"))
-        server = _server(tool, options.seed, bearer)
-    except (OSError, YamlRefused, KeyError, TypeError, ModuleNotFoundError) as error:
-        sys.stderr.write(f"{options.tool.name}: cannot be simulated ({type(error).__name__})\n")
-        return 2
-    asyncio.run(_run(server, str(tool["tool"]), options.port, options.end_with_stdin))
+    if options.port and len(options.tool) > 1:
+        parser.error("--port is for one tool")
+    bearers = json.loads(os.environ[options.bearers_env]) if options.bearers_env else {}
+    servers: dict[str, SimulatorServer] = {}
+    for file in options.tool:
+        try:
+            tool = load_mapping(file.read_text(encoding="utf-8"))
+            name = str(tool["tool"])
+            servers[name] = _server(tool, options.seed, bearers.get(name))
+        except (OSError, YamlRefused, KeyError, TypeError, ModuleNotFoundError) as error:
+            sys.stderr.write(f"{file.name}: cannot be simulated ({type(error).__name__})\n")
+            return 2
+    asyncio.run(_run(servers, options.port, options.end_with_stdin))
     return 0
 
 
@@ -70,18 +76,20 @@ def _package(adapter: str) -> str:
     return f"careweir_adapters.{adapter}"
 
 
-async def _run(server: SimulatorServer, tool: str, port: int, end_with_stdin: bool) -> None:
+async def _run(servers: Mapping[str, SimulatorServer], port: int, end_with_stdin: bool) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, os._exit, 0)
     if end_with_stdin:  # so that no simulator outlives a launcher that was killed
         loop.add_reader(sys.stdin.fileno(), _end_at_eof)
-    listening, bound = await server.listen(port)
-    url = f"http://127.0.0.1:{bound}"
-    line = {"tool": tool, "url": url, "control": url + CONTROL}
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
-    async with listening:
-        await listening.serve_forever()
+    async with AsyncExitStack() as listening:
+        for tool, server in servers.items():
+            socket, bound = await server.listen(port)
+            await listening.enter_async_context(socket)
+            url = f"http://127.0.0.1:{bound}"
+            line = {"tool": tool, "url": url, "control": url + CONTROL}
+            sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
 
 
 def _end_at_eof() -> None:
