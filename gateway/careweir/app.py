@@ -27,7 +27,10 @@ from careweir.console import router as console
 from careweir.errors import GatewayError
 from careweir.fanout import Watchdog
 from careweir.settings import Settings
-from careweir.wiring import Overrides, Serving, load_house, log_ready, token_rules, watched
+from careweir.wiring.house import load_house, watched
+from careweir.wiring.overrides import Overrides
+from careweir.wiring.serving import Serving, log_ready
+from careweir.wiring.tokens import token_rules
 from careweir_fhir import validate
 
 

@@ -21,7 +21,8 @@ from careweir.audit import Query
 from careweir.question import rfc3339
 from careweir.settings import Settings
 from careweir.stages import compared
-from careweir.wiring import Overrides, load_house
+from careweir.wiring.house import load_house
+from careweir.wiring.overrides import Overrides
 from careweir_fhir.model import Coding, Finding, Polarity
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)

@@ -12,7 +12,7 @@ import pytest
 from careweir.bench.chart import small_chart, synthetic_chart
 from careweir.bench.figure import Budget, Figure, fastest_s
 from careweir.bench.minimise import a_text_tool, minimise_all, some_tools
-from careweir.wiring import load_house
+from careweir.wiring.house import load_house
 from support.running import careweir
 
 FIELDS = {"benchmark", "what", "value", "unit", "baseline", "baseline_what", "ratio", "budget",

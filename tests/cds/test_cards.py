@@ -12,7 +12,7 @@ from careweir.api.cds.cards import SUMMARY_MAX, cards, headline
 from careweir.audit import Receipt
 from careweir.question import Answer, Question, Reply
 from careweir.stages import House
-from careweir.wiring import load_house
+from careweir.wiring.house import load_house
 from careweir_fhir.context import ResultContext
 from careweir_fhir.model import Coding, Conflict, Finding
 

@@ -7,7 +7,7 @@ import pytest
 from careweir.access import Actor
 from careweir.api.cds.descriptor import described, hooked, purpose_of, templates_for
 from careweir.stages import House
-from careweir.wiring import load_house
+from careweir.wiring.house import load_house
 
 
 @pytest.fixture(scope="module")

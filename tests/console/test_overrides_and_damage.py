@@ -16,7 +16,8 @@ from joserfc.jwk import ECKey, KeySet
 from careweir.api.auth import TokenRules
 from careweir.app import build_app
 from careweir.settings import Settings
-from careweir.wiring import Overrides, load_house
+from careweir.wiring.house import load_house
+from careweir.wiring.overrides import Overrides
 from support.charts import sepsis
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)

@@ -17,7 +17,8 @@ from careweir.api.auth import TokenRules
 from careweir.app import build_app
 from careweir.audit import AuditKeys, Entry
 from careweir.settings import Settings
-from careweir.wiring import Overrides, load_house
+from careweir.wiring.house import load_house
+from careweir.wiring.overrides import Overrides
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)
 RULES = TokenRules(

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from careweir.demo.issuer import ISSUER, DemoIssuer
-from careweir.wiring import utc_now
+from careweir.wiring.overrides import utc_now
 from support.paths import ROOT
 from support.postgres import new_database, server  # noqa: F401
 from support.running import environment

@@ -15,7 +15,8 @@ import pytest
 from careweir.app import build_app
 from careweir.demo.issuer import DemoIssuer
 from careweir.settings import Settings
-from careweir.wiring import Overrides, load_house
+from careweir.wiring.house import load_house
+from careweir.wiring.overrides import Overrides
 from minimise.charts import LOINC, ROOT, Json, blood_pressure, observation, patient
 from source.pulling import SECRETS, SMART, written
 from source.server import Server

@@ -20,7 +20,8 @@ from joserfc.jwk import ECKey, KeySet
 from careweir.api.auth import TokenRules
 from careweir.app import build_app
 from careweir.settings import Settings
-from careweir.wiring import Overrides, load_house
+from careweir.wiring.house import load_house
+from careweir.wiring.overrides import Overrides
 from careweir_kit.simulation.faults import State
 from careweir_kit.simulation.server import SimulatorServer, Vendor
 

@@ -25,7 +25,7 @@ from careweir.bench.size import SEED
 from careweir.demo.issuer import ISSUER, DemoIssuer
 from careweir.paths import policies_dir
 from careweir.question import rfc3339
-from careweir.wiring import load_house
+from careweir.wiring.house import load_house
 from careweir_kit.adapter import Ask
 from careweir_kit.simulation.launcher import simulators
 from careweir_kit.strict_yaml import load_mapping

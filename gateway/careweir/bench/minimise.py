@@ -20,7 +20,7 @@ from careweir.ids import Pseudonyms
 from careweir.minimise import Minimised, minimise, read_chart
 from careweir.minimise.command import decide_for_tool
 from careweir.stages import House
-from careweir.wiring import load_house
+from careweir.wiring.house import load_house
 from careweir_kit.tool import Tool
 
 ROLE, PURPOSE, CAPABILITY = "ed-physician", "TREAT", "sepsis-risk"

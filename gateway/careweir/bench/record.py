@@ -19,7 +19,7 @@ from careweir.audit.entry import encode
 from careweir.bench.chart import SUBJECT, small_chart
 from careweir.bench.minimise import minimise_all, some_tools
 from careweir.ids import new_id
-from careweir.wiring import load_house
+from careweir.wiring.house import load_house
 
 BATCH = 4_000
 SAMPLE = 25_000

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from careweir.cli.new import new_adapter, new_tool
+from careweir.cli.options import Config
 from careweir.cli.out import Refused, emit, read_input, say
-from careweir.cli.serve import Config
 from careweir.log import configure
 from careweir.rehearse import Rehearsal
-from careweir.wiring import load_house
+from careweir.wiring.house import load_house
 from careweir_kit.adapter import VendorAnswer
 from careweir_kit.conformance import Report, check_adapter, check_tool_folder
 from careweir_kit.conformance import accept as accept_golden

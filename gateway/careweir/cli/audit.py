@@ -22,12 +22,7 @@ from careweir.audit.archive import archive as put_aside
 from careweir.audit.formats import csv_lines, ocsf_lines
 from careweir.audit.rotation import rotate as rotate_key
 from careweir.cli.out import Refused, as_moment, emit, say
-from careweir.console.access_report import report_of
-from careweir.console.find import find_about
-from careweir.console.pages import names_of, printed
-from careweir.console.search import Search
 from careweir.settings import Settings, load_settings
-from careweir.wiring import load_house
 
 app = typer.Typer(
     no_args_is_help=True, help="The audit trail: who sent what about whom, and proof."
@@ -186,6 +181,13 @@ def report(
 
 
 async def _report(settings: Settings, keys: AuditKeys, patient: str, form: ReportFormat) -> None:
+    # Imported here: whoever verifies or searches needs no pages, policies and tools.
+    from careweir.console.access_report import report_of
+    from careweir.console.find import find_about
+    from careweir.console.pages import names_of, printed
+    from careweir.console.search import Search
+    from careweir.wiring.house import load_house
+
     key = keys.patient_key(patient if "/" in patient else f"Patient/{patient}")
     what = f"access report as {form.value}"
     async with _reading(settings, keys, what=what, patient_key=key) as trail:

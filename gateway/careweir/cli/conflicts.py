@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from careweir.cli.options import Config
 from careweir.cli.out import Refused, emit
-from careweir.cli.serve import Config
 from careweir.conflicts import detect_lines, load_rules
 from careweir.conflicts import evaluate as evaluate_lines
 from careweir.paths import policies_dir

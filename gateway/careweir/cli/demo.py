@@ -15,8 +15,8 @@ from rich.console import Console
 
 from careweir.audit import AuditKeys, verify
 from careweir.cli.audit import verdict
+from careweir.cli.options import Config
 from careweir.cli.out import Refused, read_input
-from careweir.cli.serve import Config
 from careweir.demo.running import Running, running
 from careweir.demo.show import show
 from careweir.demo.tour import Stop, ask_about, tour
@@ -24,7 +24,7 @@ from careweir.errors import QuestionInvalid
 from careweir.log import configure
 from careweir.question import parse_moment
 from careweir.settings import Settings, load_settings
-from careweir.wiring import utc_now
+from careweir.wiring.overrides import utc_now
 from careweir_kit.strict_json import JsonRefused, decode
 
 

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from careweir.cli.options import Config
 from careweir.cli.out import say
-from careweir.cli.serve import Config
 from careweir.demo.running import running
 from careweir.demo.tour import SCENES
 from careweir.drill.goals import Goal, goals
@@ -27,7 +27,7 @@ from careweir.drill.target import Link, Target, read_target
 from careweir.log import configure
 from careweir.question import rfc3339
 from careweir.settings import load_settings
-from careweir.wiring import utc_now
+from careweir.wiring.overrides import utc_now
 
 
 def drill(

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from careweir.cli.options import Config
 from careweir.cli.out import Refused, as_moment, emit, read_input, say
-from careweir.cli.serve import Config
 from careweir.errors import QuestionInvalid
 from careweir.minimise.command import minimise_document
 from careweir.minimise.manifest import Manifest
 from careweir.question import rfc3339
-from careweir.wiring import load_house, utc_now
+from careweir.wiring.house import load_house
+from careweir.wiring.overrides import utc_now
 from careweir_kit.adapter import Ask
 from careweir_kit.errors import InputsMissing
 from careweir_kit.registry import LoadedAdapter

@@ -13,13 +13,13 @@ from careweir.access import decision_tables as tables
 from careweir.access.diff import diff as policy_diff
 from careweir.access.explain import explain as policy_explain
 from careweir.access.lint import lint as policy_lint
+from careweir.cli.options import Config
 from careweir.cli.out import Refused, as_moment, emit, say
-from careweir.cli.serve import Config
 from careweir.errors import QuestionInvalid
 from careweir.minimise import Chart, read_chart
 from careweir.minimise.compare import counted
 from careweir.paths import policies_dir
-from careweir.wiring import load_house
+from careweir.wiring.house import load_house
 
 app = typer.Typer(no_args_is_help=True, help="Test, explain, compare and lint policies.")
 

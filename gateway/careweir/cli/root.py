@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from careweir import __version__
-from careweir.cli import adapter, audit, bench, conflicts, demo, drill, minimise, policy, serve
 from careweir.cli.out import Refused, say
 from careweir.errors import ConfigInvalid, GatewayError, PolicyInvalid
 
+COMMANDS = (
+    "serve", "demo", "minimise", "bench", "drill", "conflicts", "adapter", "policy", "audit",
+)  # fmt: skip
+
+
+class OneAtATime(TyperGroup):
+    """Loads a command when it is called: ``audit verify`` waits for no web server's modules."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, from the module of that name; None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"careweir.cli.{cmd_name}")
+        group = getattr(module, "app", None)
+        if group is None:
+            group = typer.Typer(add_completion=False)
+            group.command(cmd_name)(getattr(module, cmd_name))
+        command = typer.main.get_command(group)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
+    cls=OneAtATime,
     name="careweir",
     no_args_is_help=True,
     add_completion=False,
@@ -25,15 +54,6 @@ app = typer.Typer(
         "configuration · 3 policy denies."
     ),
 )
-app.command("serve")(serve.serve)
-app.command("demo")(demo.demo)
-app.command("minimise")(minimise.minimise)
-app.command("bench")(bench.bench)
-app.command("drill")(drill.drill)
-app.add_typer(conflicts.app, name="conflicts")
-app.add_typer(adapter.app, name="adapter")
-app.add_typer(policy.app, name="policy")
-app.add_typer(audit.app, name="audit")
 
 
 def _version(asked: bool) -> None:

@@ -11,6 +11,7 @@ import typer
 import uvicorn
 
 from careweir.app import build_app
+from careweir.cli.options import Config
 from careweir.cli.out import say
 from careweir.demo.running import running, write_demo_json
 from careweir.log import configure
@@ -18,7 +19,6 @@ from careweir.settings import Settings, load_settings
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the embedded SQLite.")]
 Url = Annotated[str | None, typer.Option("--database-url", help="PostgreSQL instead of SQLite.")]
-Config = Annotated[Path | None, typer.Option("--config", help="A site's own policies and tools.")]
 
 
 def serve(

@@ -19,7 +19,8 @@ from careweir.demo.issuer import DemoIssuer
 from careweir.errors import ConfigInvalid
 from careweir.paths import policies_dir
 from careweir.settings import Settings
-from careweir.wiring import Overrides, load_house, utc_now
+from careweir.wiring.house import load_house
+from careweir.wiring.overrides import Overrides, utc_now
 from careweir_kit.simulation.launcher import SimulatorHandle, simulators
 
 SEED = 20260302

@@ -44,7 +44,7 @@ from careweir.settings import Settings
 from careweir.source import Source, load_sources
 from careweir.stages import House
 from careweir.state import State
-from careweir.wiring.house import connected, reader
+from careweir.wiring.connections import connected, reader
 from careweir.wiring.overrides import Overrides
 from careweir.wiring.records import console_of, feeds_of, load_keys, open_memory, open_record
 from careweir.wiring.secret_files import SecretFiles
