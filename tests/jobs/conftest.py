@@ -155,6 +155,11 @@ class Site:
             time.sleep(0.05)
         raise AssertionError("the gateway does not listen")
 
+    def living(self) -> Replica:
+        """A replica that nobody has killed; started where there is none."""
+        alive = [one for one in self.replicas if one.process.poll() is None]
+        return alive[-1] if alive else self.start()
+
     def audit(self, *command: str) -> subprocess.CompletedProcess[bytes]:
         """``careweir audit`` on this site's record."""
         place = ["--data", str(self.data)]
@@ -191,23 +196,25 @@ def _policies(folder: Path, vendors: Vendors) -> None:
         file.write_text(yaml.safe_dump(body))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def site(request: pytest.FixtureRequest, tmp_path: Path, vendors: Vendors) -> Iterator[Site]:
-    """For what the database decides."""
+@pytest.fixture(params=["sqlite", "postgres"], scope="module")
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: Any, running_vendors: Vendors
+) -> Iterator[Site]:
+    """For what the database decides. Its tests share replicas: a start takes seconds of CPU."""
     url = None
     if request.param == "postgres":
         url = asyncio.run(new_database(request.getfixturevalue("server")))
-    _policies(tmp_path / "policies", vendors)
-    made = Site(tmp_path, url)
+    made = Site(tmp_path_factory.mktemp("site"), url)
+    _policies(made.folder / "policies", running_vendors)
     yield made
     made.stop()
 
 
-@pytest.fixture
-def small_site(tmp_path: Path, vendors: Vendors) -> Iterator[Site]:
-    """For what is decided before any database is asked: SQLite."""
-    _policies(tmp_path / "policies", vendors)
-    made = Site(tmp_path, None)
+@pytest.fixture(scope="module")
+def small_site(tmp_path_factory: Any, running_vendors: Vendors) -> Iterator[Site]:
+    """For what is decided before any database is asked: SQLite, shared by the tests of a file."""
+    made = Site(tmp_path_factory.mktemp("small-site"), None)
+    _policies(made.folder / "policies", running_vendors)
     yield made
     made.stop()
 
