@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+import orjson
 
 from careweir.access import Actor, Decision
 from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Receipt
@@ -357,9 +359,14 @@ class InferenceLedger:
         conflicts: Sequence[Conflict],
         *,
         findings_json: bytes,
+        previous: Sequence[Mapping[str, Any]] = (),
+        ladder: Sequence[Mapping[str, Any]] = (),
     ) -> Receipt:
-        """The outcome, durable before it is given; raises AnswerUnrecorded."""
-        body = {
+        """The outcome, durable before it is given; raises AnswerUnrecorded.
+
+        Of ``previous`` answers: whose, how old, of which inference, and the SHA-256 of their rows.
+        """
+        body: dict[str, Any] = {
             "tools": [
                 {"tool": r.tool, "version": r.version, "status": r.status, "mode": r.mode,
                  "latency_ms": r.latency_ms, "attempts": r.attempts, "findings": len(r.findings)}
@@ -369,6 +376,16 @@ class InferenceLedger:
                           for c in conflicts],
             "findings_sha256": hashlib.sha256(findings_json).hexdigest(),
         }  # fmt: skip
+        if ladder:
+            body["ladder"] = [one["step"] for one in ladder if one["taken"]]
+        if previous:
+            body["previous"] = [
+                {"tool": one["tool"], "inference": one["inference"], "age_s": one["age_s"],
+                 "findings": len(one["findings"])}
+                for one in previous
+            ]  # fmt: skip
+            rows = orjson.dumps(list(previous), option=orjson.OPT_SORT_KEYS)
+            body["previous_sha256"] = hashlib.sha256(rows).hexdigest()
         try:
             receipt = await self._trail.append(self._who.entry("answer", body, outcome=outcome))
             for done in self._concluded:

@@ -10,15 +10,16 @@ _PASSING = frozenset({"unavailable", "throttled", "circuit_open", "overloaded"})
 RETRY_AFTER_S = 5
 
 
-def outcome_of(replies: Sequence[Reply]) -> Outcome:
+def outcome_of(replies: Sequence[Reply], *, previous: bool = False) -> Outcome:
     """``complete`` when every live tool that was let through answered in full.
 
-    A tool that policy withheld does not count; a fallback that stood in makes it ``degraded``.
+    A tool that policy withheld does not count; a fallback that stood in makes it ``degraded``, and
+    so does a ``previous`` answer that policy lets be shown.
     """
     live = [r for r in replies if r.mode == "live" and r.status != "withheld_by_policy"]
     if live and all(reply.status == "answered" for reply in live):
         return "complete"
-    if any(reply.status in ("answered", "partial") for reply in replies):
+    if previous or any(reply.status in ("answered", "partial") for reply in replies):
         return "degraded"
     return "failed"
 

@@ -14,11 +14,13 @@ from careweir.adjudication import Reading, SecondReader
 from careweir.errors import CallerError, Overloaded
 from careweir.fanout import Asked, Guards, Prepared, ask_all
 from careweir.ids import NewId, Pseudonyms
+from careweir.ladder import steps, why_no_previous
 from careweir.ledger import InferenceLedger, Ledger
 from careweir.log import log
 from careweir.metrics import Metrics
 from careweir.minimise import Chart, minimise, read_chart
 from careweir.outcome import http_status, outcome_of, retry_after
+from careweir.previous import Previous, PreviousAnswers, marked
 from careweir.question import Answer, Question, Reply, rfc3339
 from careweir.source import Source, SourceUnavailable, fetch_chart, source_of
 from careweir.stages import (
@@ -76,6 +78,7 @@ class Gateway:
         ledger: Ledger,
         sources: Mapping[str, Source],
         second: SecondReader,
+        previous: PreviousAnswers,
         pseudonym_key: bytes,
         clock: Callable[[], datetime],
         new_id: NewId,
@@ -87,6 +90,7 @@ class Gateway:
         self._ledger = ledger
         self._sources = sources
         self._second = second
+        self._previous = previous
         self._pseudonym_key = pseudonym_key
         self._clock = clock
         self._new_id = new_id
@@ -117,16 +121,21 @@ class Gateway:
             replies += lost
             replies += await self._stood_in(case, asked, replies)
             replies += withheld_replies(withheld)
+            kept_as, previous = await self._said_before(case, live, replies)
+            replies = marked(replies, previous)
             findings = attributed(case, replies)
             reading = await self._read_again(case, findings, live)
             conflicts = reading.conflicts
-            outcome = outcome_of(replies)
-            receipt, _ = await asyncio.gather(
+            outcome = outcome_of(replies, previous=bool(previous.rows))
+            ladder = steps(outcome, replies, previous.rows, previous.because)
+            receipt, *_ = await asyncio.gather(
                 ledger.answered(
-                    outcome, replies, conflicts, findings_json=digestible(findings, conflicts)
+                    outcome, replies, conflicts, findings_json=digestible(findings, conflicts),
+                    previous=previous.rows, ladder=ladder,
                 ),
                 self._second.remember(question.subject, reading),
-            )
+                self._keep(case, kept_as, replies, findings),
+            )  # fmt: skip
             await self._second.open(question.subject, reading)
         self._last_status.update({reply.tool: reply.status for reply in replies})
         self.metrics.answered(question.capability, outcome, replies)
@@ -148,6 +157,8 @@ class Gateway:
             context=result_context(case, self._clock()),
             earlier=tuple(reading.earlier),
             earlier_compared=reading.whole,
+            previous=previous.rows,
+            ladder=ladder,
         )
 
     async def admit(self, inference: str, question: Question, actor: Actor) -> None:
@@ -272,12 +283,18 @@ class Gateway:
         await ledger.fetched(source.name, fetched.asked, fetched.pages)
         return read_chart(fetched.bundle, subject=question.subject)
 
-    def _minimised(self, case: Case, tools: Sequence[Tool]) -> list[Prepared]:
-        """For each tool: what it needs, cut by what the role may send for the purpose."""
+    def _minimised(
+        self, case: Case, tools: Sequence[Tool], *, named_for: str | None = None
+    ) -> list[Prepared]:
+        """For each tool: what it needs, cut by what the role may send for the purpose.
+
+        ``named_for`` takes other pseudonyms than this inference's, for what is never sent.
+        """
         question, site = case.question, case.site
+        scope = named_for or case.inference
         prepared = []
         for tool in tools:
-            pseudonyms = Pseudonyms(self._pseudonym_key, inference=case.inference, tool=tool.tool)
+            pseudonyms = Pseudonyms(self._pseudonym_key, inference=scope, tool=tool.tool)
             subject = pseudonyms("Subject", question.subject)
             minimised = minimise(
                 case.chart,
@@ -311,6 +328,37 @@ class Gateway:
         prepared = self._minimised(case, fallback_tools(case.house, case.question))
         allowed = [one for one in prepared if one.minimised.payload is not None]
         return await ask_all(allowed, asked, strategy="all")
+
+    async def _said_before(
+        self, case: Case, live: Sequence[Prepared], replies: Sequence[Reply]
+    ) -> tuple[dict[str, str], Previous]:
+        """Under which name each tool's answer is kept, and what missing tools said before."""
+        house, question = case.house, case.question
+        capability = house.capabilities[question.capability]
+        because = why_no_previous(capability, question, house.policies.purposes)
+        if because is not None or case.decision.break_glass or capability.ladder.previous is None:
+            return {}, Previous(because=because or "break_glass")
+        tools = [one.tool for one in live if self.guards.held(one.tool.tool) is None]
+        same = self._minimised(case, tools, named_for="previous answers")
+        kept_as = {one.tool.tool: self._previous.key(one, question) for one in same}
+        if satisfied(replies, question.strategy):
+            return kept_as, Previous()
+        age_max = capability.ladder.previous.age_max
+        return kept_as, await self._previous.recall(kept_as, replies, age_max=age_max)
+
+    async def _keep(
+        self,
+        case: Case,
+        kept_as: Mapping[str, str],
+        replies: Sequence[Reply],
+        findings: Sequence[Finding],
+    ) -> None:
+        policy = case.house.capabilities[case.question.capability].ladder.previous
+        if policy is not None and kept_as:
+            await self._previous.keep(
+                kept_as, replies, findings, inference=case.inference, site=case.site,
+                age_max=policy.age_max,
+            )  # fmt: skip
 
     @contextmanager
     def _room(self) -> Iterator[None]:

@@ -132,6 +132,8 @@ class Answer:
     retry_after_s: int | None = None
     earlier: tuple[dict[str, Any], ...] = ()  # findings of earlier answers that conflicts name
     earlier_compared: bool = True  # False: earlier answers could not be read
+    previous: tuple[dict[str, Any], ...] = ()  # stale answers of tools that are out
+    ladder: tuple[dict[str, Any], ...] = ()  # which steps down were taken; none when complete
 
     def tools_of(self, conflict: Conflict) -> list[str]:
         """Who a conflict is between; some of it may have been said in an earlier answer."""
@@ -160,6 +162,10 @@ class Answer:
             body["earlier"] = list(self.earlier)
         if not self.earlier_compared:
             body["earlier_compared"] = False
+        if self.previous:
+            body["previous"] = list(self.previous)
+        if self.ladder:
+            body["ladder"] = list(self.ladder)
         if self.break_glass:
             body["policy"]["break_glass"] = True
         if self.question.as_of is not None:

@@ -105,8 +105,10 @@ def live_tools(house: House, question: Question) -> list[Tool]:
 
 
 def fallback_tools(house: House, question: Question) -> list[Tool]:
-    """The published scores that stand in when a live tool gives no whole answer."""
-    return [tool for tool in _in_use(house, question) if tool.mode == "fallback"]
+    """The published scores that stand in when a live tool gives no whole answer, in order."""
+    mine = {tool.tool: tool for tool in _in_use(house, question) if tool.mode == "fallback"}
+    order = house.capabilities[question.capability].ladder.scores
+    return [mine[name] for name in (mine if order is None else order) if name in mine]
 
 
 def _in_use(house: House, question: Question) -> list[Tool]:

@@ -292,6 +292,8 @@ SCHEMAS: dict[str, Any] = {
             "findings": {"type": "array", "items": {"type": "object"}},
             "conflicts": {"type": "array", "items": {"type": "object"}},
             "tools": {"type": "array", "items": {"type": "object"}},
+            "previous": {"type": "array", "items": {"type": "object"}},
+            "ladder": {"type": "array", "items": {"type": "object"}},
         },
     },
 }  # fmt: skip

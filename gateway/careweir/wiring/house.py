@@ -1,6 +1,4 @@
-"""A house is policies, rules, capabilities, tools and adapters as their files say; with connections
-it can answer.
-"""
+"""A house: policies, rules, capabilities, tools and adapters, as their files say."""
 
 from __future__ import annotations
 
@@ -12,10 +10,8 @@ from careweir.access import PolicySet
 from careweir.capabilities import load_capabilities
 from careweir.conflicts import load_rules
 from careweir.errors import ConfigInvalid
-from careweir.fanout import (
-    Watchdog,
-    contained,
-)
+from careweir.fanout import Watchdog, contained
+from careweir.ladder import check_ladders
 from careweir.paths import policies_dir
 from careweir.stages import House
 from careweir_kit.errors import ToolFileInvalid
@@ -36,8 +32,10 @@ def load_house(config: Path | None, *, endpoints: Mapping[str, str] | None = Non
     for tool in moved.values():
         if unknown := set(tool.capabilities) - set(capabilities):
             raise ConfigInvalid(f"{tool.tool}.yaml: no such capability: {sorted(unknown)[0]}")
+    policies = PolicySet.load(folder)
+    check_ladders(capabilities, moved, policies.purposes)
     return House(
-        policies=PolicySet.load(folder),
+        policies=policies,
         rules=load_rules(folder / "conflicts"),
         capabilities=capabilities,
         tools=moved,

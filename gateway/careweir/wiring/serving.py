@@ -39,6 +39,7 @@ from careweir.ledger import Ledger
 from careweir.log import log
 from careweir.paths import policies_dir
 from careweir.pipeline import Gateway
+from careweir.previous import PreviousAnswers
 from careweir.reload import reload
 from careweir.settings import Settings
 from careweir.source import Source, load_sources
@@ -160,6 +161,7 @@ class Serving:
             connected(self._house, self._settings, self._secrets, self._clock),
             ledger=kept.ledger,
             second=adjudication.second,
+            previous=PreviousAnswers(kept.state, keyed=kept.keys.patient_key, clock=self._clock),
             sources=sources,
             pseudonym_key=hmac.digest(kept.keys.patient, b"careweir vendor pseudonyms", "sha256"),
             clock=self._clock,
