@@ -123,6 +123,25 @@ class Ledger:
         )
         return await self._trail.append(entry)
 
+    async def held_for_push(
+        self, tool: str, name: str, digest: str, *, about: Entry | None
+    ) -> Receipt:
+        """A tool is asked no more: it sent a result that is of nobody whom it was asked about.
+
+        ``name`` is the disclosure that it came nearest to, or made from the message's digest.
+        """
+        body = {"because": "wrong_patient_pushed", "answer_sha256": digest}
+        entry = Entry(
+            type="hold",
+            body=body,
+            inference=None if about is None else about.inference,
+            patient_key=None if about is None else about.patient_key,
+            tool=tool,
+            disclosure=name,
+            outcome="held",
+        )
+        return await self._trail.append(entry)
+
     async def late(
         self,
         inference: str,

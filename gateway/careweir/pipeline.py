@@ -89,7 +89,7 @@ class Gateway:
         self.house = house
         self._ledger = ledger
         self._sources = sources
-        self._second = second
+        self.second = second
         self._previous = previous
         self._pseudonym_key = pseudonym_key
         self._clock = clock
@@ -133,10 +133,10 @@ class Gateway:
                     outcome, replies, conflicts, findings_json=digestible(findings, conflicts),
                     previous=previous.rows, ladder=ladder,
                 ),
-                self._second.remember(question.subject, reading),
+                self.second.remember(question.subject, reading),
                 self._keep(case, kept_as, replies, findings),
             )  # fmt: skip
-            await self._second.open(question.subject, reading)
+            await self.second.open(question.subject, reading)
         self._last_status.update({reply.tool: reply.status for reply in replies})
         self.metrics.answered(question.capability, outcome, replies)
         log.info("answered", inference=inference, capability=question.capability, outcome=outcome)
@@ -157,6 +157,7 @@ class Gateway:
             context=result_context(case, self._clock()),
             earlier=tuple(reading.earlier),
             earlier_compared=reading.whole,
+            compared_as=reading.answered.facts,
             previous=previous.rows,
             ladder=ladder,
         )
@@ -173,7 +174,7 @@ class Gateway:
         self, case: Case, findings: Sequence[Finding], live: Sequence[Prepared]
     ) -> Reading:
         """Hold the findings against each other and against what was said before."""
-        return await self._second.compare(
+        return await self.second.compare(
             case.question.subject,
             findings,
             answered_now(case, findings, live),

@@ -132,6 +132,7 @@ class Answer:
     retry_after_s: int | None = None
     earlier: tuple[dict[str, Any], ...] = ()  # findings of earlier answers that conflicts name
     earlier_compared: bool = True  # False: earlier answers could not be read
+    compared_as: dict[str, Any] | None = None  # what a late result is compared by, without findings
     previous: tuple[dict[str, Any], ...] = ()  # stale answers of tools that are out
     ladder: tuple[dict[str, Any], ...] = ()  # which steps down were taken; none when complete
 

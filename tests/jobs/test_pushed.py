@@ -69,11 +69,13 @@ def pushing(pushing_site: Site) -> Replica:
     return pushing_site.living()
 
 
-def asked_too_late(gateway: Replica, vendors: Vendors, **changes: Any) -> tuple[Any, bytes]:
+def asked_too_late(
+    gateway: Replica, vendors: Vendors, question: Any = None, **changes: Any
+) -> tuple[Any, bytes]:
     """An answer for which acme was too slow, and what acme would have answered."""
     calls = vendors.calls("acme-sepsis")
     vendors.control("acme-sepsis", fault="hang", count=1)
-    answer = gateway.ask(sepsis(deadline_ms=700), **changes)
+    answer = gateway.ask((question or sepsis()) | {"deadline_ms": 700}, **changes)
     assert vendors.calls("acme-sepsis") == calls + 1
     sent = vendors.received("acme-sepsis")
     url = f"{vendors.urls['acme-sepsis']['url']}/v2/models/sepsis6h/infer"
@@ -89,6 +91,16 @@ def push(gateway: Replica, body: bytes, *, role: str | None = "vendor", **header
     if role is not None:
         sent |= gateway.headers(role)
     return gateway.client.post(PATH, content=body, headers=sent)
+
+
+def let_go(gateway: Replica) -> None:
+    """A person looks at the held tool, and lets it be asked again."""
+    released = gateway.client.post(
+        "/v1/tools/acme-sepsis/release",
+        json={"reason": "drill"},
+        headers=gateway.headers("operator"),
+    )
+    assert released.status_code == 200
 
 
 def late_answer(gateway: Replica, inference: str) -> Any:
@@ -140,6 +152,42 @@ def test_a_late_result_is_stored_compared_announced_and_never_twice(
     assert small_site.audit("verify").returncode == 0
 
 
+def test_a_late_result_is_compared_with_earlier_answers_and_its_conflict_is_settled_like_any(
+    small_site: Site, pushing: Replica, vendors: Vendors
+) -> None:
+    question = sepsis(context={"encounter": "Encounter/e7", "site": "north"})
+    earlier = pushing.ask(question | {"tools": ["beacon-sepsis"]}).json()
+    assert statuses(earlier) == {"beacon-sepsis": "answered"}
+    answer, late = asked_too_late(pushing, vendors, question | {"tools": ["acme-sepsis"]})
+    given = answer.json()
+    assert given["conflicts"] == []
+    calm = json.loads(late)
+    for output in calm["outputs"]:
+        output["data"] = [0.99, 0.01][-len(output["data"]) :]
+
+    assert push(pushing, json.dumps(calm).encode()).status_code == 200
+
+    body = late_answer(pushing, given["id"])
+    (entry,) = body["late"]
+    assert entry["conflicts"] == len(body["conflicts"]) >= 1
+    (row,) = entry["earlier"]
+    assert row["inference"] == earlier["id"]
+    order = [*body["findings"], *body.get("earlier", []), *entry["findings"], row["finding"]]
+    said = {order[at]["tool"] for at in body["conflicts"][0]["between"]}
+    assert said == {"acme-sepsis", "beacon-sepsis"}
+    name = body["conflicts"][0]["id"]
+    listed = pushing.get(f"/v1/conflicts/{name}").json()
+    assert {one["inference"] for one in listed["findings"]} == {earlier["id"], given["id"]}
+    fhir = pushing.client.get(
+        f"/v1/inferences/{given['id']}",
+        headers=pushing.headers("ed-physician", Accept="application/fhir+json"),
+    )
+    kinds = [one["resource"]["resourceType"] for one in fhir.json()["entry"]]
+    assert "DetectedIssue" in kinds
+    again = pushing.ask(question | {"tools": ["beacon-sepsis"]}).json()
+    assert {one["inference"] for one in again["earlier"]} == {given["id"]}
+
+
 def test_a_result_about_somebody_else_goes_no_further_than_the_record(
     small_site: Site, pushing: Replica, vendors: Vendors
 ) -> None:
@@ -156,6 +204,15 @@ def test_a_result_about_somebody_else_goes_no_further_than_the_record(
     assert (nobody.status_code, swap.status_code, broken.status_code) == (422, 422, 400)
     given = answer.json()
     assert pushing.get(f"/v1/inferences/{given['id']}").json() == given
+    held = pushing.get("/v1/tools/acme-sepsis").json()
+    assert (held["breaker"], held["held"] is not None) == ("open", True)
+    calls = vendors.calls("acme-sepsis")
+    assert statuses(pushing.ask(sepsis()).json())["acme-sepsis"] == "circuit_open"
+    assert vendors.calls("acme-sepsis") == calls
+    holds_now = [row for row in small_site.records("hold") if row["outcome"] == "held"]
+    assert held["held"]["disclosure"] in {row["disclosure"] for row in holds_now}
+    let_go(pushing)
+    assert statuses(pushing.ask(sepsis()).json())["acme-sepsis"] == "answered"
     rows = small_site.records("pushed")  # newest first
     assert sorted(row["outcome"] for row in rows[: len(rows) - before]) == [
         "protocol_broken",

@@ -52,6 +52,12 @@ class Answered(msgspec.Struct, frozen=True):
     seen: dict[str, Seen] = {}
     kept: float = 0.0  # when it was put into memory, in seconds since 1970
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All but the findings, as plain data: ``msgspec.convert`` makes it again."""
+        facts: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, findings=()))
+        return facts
+
     def models(self) -> list[Finding]:
         """The findings as what they are."""
         return [Finding.model_validate(finding) for finding in self.findings]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from careweir.access import Actor, PolicySet
 from careweir.adjudication.desk import Desk
@@ -13,6 +16,7 @@ from careweir.adjudication.memory import Answered, Memory, Recalled
 from careweir.adjudication.opening import Compared, Opener, explained, fresh, gathered, trimmed
 from careweir.errors import AuditUnavailable, StateUnavailable
 from careweir.log import log
+from careweir.question import parse_moment
 from careweir_fhir.model import Conflict, Finding
 
 Detect = Callable[[Sequence[Finding]], Awaitable[tuple[Conflict, ...]]]
@@ -84,6 +88,25 @@ class SecondReader:
             await self._memory.remember(subject, reading.answered, reading.recalled)
         except StateUnavailable as error:
             log.error("an answer was not remembered", reason=error.detail)
+
+    async def remember_late(
+        self, subject: str, reading: Reading, findings: Sequence[Finding]
+    ) -> None:
+        """Keep late findings too, unless their tool has said something newer since."""
+        late = msgspec.structs.replace(
+            reading.answered, findings=tuple(one.model_dump(mode="json") for one in findings)
+        )
+        tools = {one.tool for one in findings}
+        newer = any(
+            said.capability == late.capability
+            and said.inference != late.inference
+            and parse_moment(said.at, path="at") > parse_moment(late.at, path="at")
+            and tools & {str(finding["tool"]) for finding in said.findings}
+            for held in reading.recalled.held.values()
+            for said in held.answers
+        )
+        if not newer:
+            await self.remember(subject, dataclasses.replace(reading, answered=late))
 
     async def open(self, subject: str, reading: Reading) -> None:
         """Put the conflicts on the work list; raises nothing where that cannot be done."""

@@ -19,17 +19,25 @@ Json = dict[str, Any]
 
 
 class Reader(msgspec.Struct, frozen=True):
-    """Who asked, as far as it decides who may read the answer again."""
+    """Who asked, as far as it decides who may read the answer again, and what he may hear."""
 
     client: str
     subject: str
     role: str
     purpose: str
+    purposes: list[str] = []
+    scopes: list[str] = []
 
     @classmethod
     def of(cls, actor: Actor, question: Question) -> Reader:
         """The asker of a question."""
-        return cls(actor.client, actor.subject, actor.role, question.purpose)
+        rights = sorted(actor.purposes), sorted(actor.scopes)
+        return cls(actor.client, actor.subject, actor.role, question.purpose, *rights)
+
+    def actor(self, site: str | None) -> Actor:
+        """The asker again, at the question's site and without an override."""
+        purposes, scopes = frozenset(self.purposes), frozenset(self.scopes)
+        return Actor(self.subject, self.client, self.role, site, purposes, scopes)
 
     def admits(self, actor: Actor, site: str | None) -> bool:
         """The same application, role and purpose, and no other site than the question's."""
@@ -53,6 +61,7 @@ class Kept(msgspec.Struct, frozen=True):
     problem: Json | None = None
     retry_after_s: int | None = None
     patient_key: str | None = None
+    compared_as: Json | None = None  # of ``Answered``, for results that come later
 
     def encoded(self) -> bytes:
         """The body of its record."""
@@ -67,11 +76,15 @@ class Kept(msgspec.Struct, frozen=True):
         return bundle_of(ResultContext(**self.context), house, self.positions(), conflicts, replies)
 
     def positions(self) -> list[Finding]:
-        """All findings in the order that conflicts count in: the answer's, earlier ones, late."""
+        """All findings in the order that conflicts count in.
+
+        The answer's own, earlier ones, and then of each late result its own and earlier ones.
+        """
         answer = self.answer or {"findings": ()}
-        earlier = [one["finding"] for one in answer.get("earlier", ())]
-        late = [finding for one in answer.get("late", ()) for finding in one["findings"]]
-        every = (*answer["findings"], *earlier, *late)
+        every = list(answer["findings"])
+        for part in (answer, *answer.get("late", ())):
+            every += part["findings"] if part is not answer else ()
+            every += [one["finding"] for one in part.get("earlier", ())]
         return [Finding.model_validate(one) for one in every]
 
     @property
@@ -105,6 +118,7 @@ def kept_answer(answer: Answer, reader: Reader, started: str, *, patient_key: st
         patient_key=patient_key,
         context=asdict(answer.context),
         retry_after_s=answer.retry_after_s,
+        compared_as=answer.compared_as,
     )
 
 

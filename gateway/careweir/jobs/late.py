@@ -2,8 +2,8 @@
 
 The findings and conflicts of the answer stay as they were given, so that they still fit the digest
 on the record. What is late stands in ``late``, with when it came and a receipt of its own, and its
-tool's row says ``late``. Conflicts count positions over the answer's findings, the earlier ones
-that it was compared with, and the late ones, in that order.
+tool's row says ``late``. It is compared with the answer and with earlier answers about the patient,
+and its conflicts go to the same work list.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from careweir.adjudication import Answered
 from careweir.jobs.kept import Json, Kept, decoded
 from careweir.jobs.runner import Again, Job, Runner
+from careweir.jobs.second_look import Looked, Places, looked
 from careweir.ledger import Ledger
 from careweir.log import log
 from careweir.pipeline import Gateway
 from careweir.stages import compared, digestible, shifts_dates
 from careweir.state import Record, State
-from careweir_fhir.model import Conflict, Finding
+from careweir_fhir.model import Finding
 from careweir_kit.tool import Tool
 
 Announce = Callable[[Kept, Record, str], Awaitable[None]]
@@ -88,64 +90,79 @@ class LateResults:
     async def _add(self, job: Job, record: Record, late: Late) -> None:
         kept = decoded(record.body)
         tool = self._gateway.house.tools.get(late.tool)
-        if kept.answer is None or kept.context is None or tool is None:
+        if kept.answer is None or kept.context is None or kept.compared_as is None or tool is None:
             return
         if any(one["message"] == job.key for one in kept.answer.get("late", ())):
             return  # added before an interruption
-        answer, findings, conflicts = await self._merged(kept, late, tool)
+        findings = [
+            Finding.model_validate(_attributed(one, late, tool, kept.context))
+            for one in late.findings
+        ]
+        found = await self._compared(kept, record, findings)
+        conflicts = [one.model_dump(mode="json") for one in found.conflicts]
         receipt = await self._ledger.late(
             late.inference,
             late.tool,
             late.disclosure,
             findings=len(findings),
-            conflicts=[conflict["type"] for conflict in conflicts],
-            findings_json=digestible(
-                [Finding.model_validate(one) for one in findings],
-                [Conflict.model_validate(one) for one in conflicts],
-            ),
+            conflicts=[conflict.type for conflict in found.conflicts],
+            findings_json=digestible(findings, found.conflicts),
         )
-        first = len(kept.positions())
-        answer.setdefault("late", []).append(
-            {
-                "message": job.key,
-                "tool": late.tool,
-                "version": late.version,
-                "received": late.received,
-                "first": first,
-                "findings": findings,
-                "conflicts": len(conflicts),
-                "notes": late.notes,
-                "audit": dataclasses.asdict(receipt),
-            }
-        )
+        second, subject = self._gateway.second, kept.context["subject"]
+        await second.open(subject, found.reading)
+        row: Json = {
+            "message": job.key,
+            "tool": late.tool,
+            "version": late.version,
+            "received": late.received,
+            "first": len(kept.positions()),
+            "findings": [one.model_dump(mode="json") for one in findings],
+            "conflicts": len(conflicts),
+            "notes": late.notes,
+            "audit": dataclasses.asdict(receipt),
+        }
+        row |= {"earlier": list(found.earlier)} if found.earlier else {}
+        row |= {} if found.reading.whole else {"earlier_compared": False}
+        changed = msgspec.structs.replace(kept, answer=_merged(kept, late, row, conflicts))
         kept_tags = {name: value for name, value in record.tags.items() if name != "unknown"}
-        changed = msgspec.structs.replace(kept, answer=answer)
-        row = dataclasses.replace(
-            record, body=changed.encoded(), tags={**kept_tags, **changed.tags}
+        stored = await self._state.replace(
+            dataclasses.replace(record, body=changed.encoded(), tags={**kept_tags, **changed.tags})
         )
-        stored = await self._state.replace(row)
         if stored is None:
             raise Again  # another late result was first
+        await second.remember_late(subject, found.reading, findings)
         await self._state.delete(self._kind, job.key)
         await self._announce(changed, stored, "inference.late_result")
 
-    async def _merged(
-        self, kept: Kept, late: Late, tool: Tool
-    ) -> tuple[Json, list[Json], list[Json]]:
-        """The answer with the new conflicts behind its own; the late findings; those conflicts."""
+    async def _compared(self, kept: Kept, record: Record, findings: Sequence[Finding]) -> Looked:
+        """With the answer it is late for, and with what was said before of the patient."""
         assert kept.answer is not None
         assert kept.context is not None
-        answer = copy.deepcopy(kept.answer)
-        findings = [_attributed(one, late, tool, kept.context) for one in late.findings]
-        before = kept.positions()
-        every = [*before, *(Finding.model_validate(one) for one in findings)]
-        found = await compared(every, self._gateway.house.rules, patient=kept.context["subject"])
-        conflicts = [c.model_dump(mode="json") for c in found if max(c.between) >= len(before)]
-        answer["conflicts"] += conflicts
-        for row in answer["tools"]:
-            if row["tool"] == late.tool and row["status"] not in _GIVEN:
-                row |= {"status": "late", "reason": "its result came after the answer"}
-        return answer, findings, conflicts
+        house, subject = self._gateway.house, kept.context["subject"]
+        places = Places.of(kept.answer)
+        own = (*places.own, *findings)
+        dumped = tuple(one.model_dump(mode="json") for one in own)
+        facts = msgspec.convert(kept.compared_as, type=Answered)
+        reading = await self._gateway.second.compare(
+            subject,
+            own,
+            msgspec.structs.replace(facts, findings=dumped),
+            actor=kept.reader.actor(record.site),
+            policies=house.policies,
+            detect=lambda found: compared(found, house.rules, patient=subject),
+        )
+        return looked(places, findings, reading)
+
+
+def _merged(kept: Kept, late: Late, row: Json, conflicts: list[Json]) -> Json:
+    """The answer with a late result behind it, the new conflicts, and its tool's row."""
+    answer = copy.deepcopy(kept.answer or {})
+    answer["conflicts"] += conflicts
+    answer.setdefault("late", []).append(row)
+    for tool in answer["tools"]:
+        if tool["tool"] == late.tool and tool["status"] not in _GIVEN:
+            tool |= {"status": "late", "reason": "its result came after the answer"}
+    return answer
 
 
 def _attributed(finding: Json, late: Late, tool: Tool, context: Json) -> Json:

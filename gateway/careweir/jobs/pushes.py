@@ -131,28 +131,36 @@ class Pushes:
             log.error("adapter crashed", tool=tool.tool, exc_info=error)
             await self._record(tool, sender, "protocol_broken", digest, None)
             return "broken"
-        intent = await self._bound(tool, pushed)
+        intent, nearest = await self._bound(tool, pushed)
         if intent is None:
             await self._record(tool, sender, "wrong_patient", digest, None)
-            log.warning("push is about nobody we asked about", tool=tool.tool)
+            await self._hold(tool, digest, nearest)
             return "rejected"
         return await self._stored(tool, pushed, sender, digest, intent)
 
-    async def _bound(self, tool: Tool, pushed: Pushed) -> Entry | None:
-        """The intent that this message answers, or None.
+    async def _bound(self, tool: Tool, pushed: Pushed) -> tuple[Entry | None, Entry | None]:
+        """The intent that this message answers, or None, and the one that comes nearest.
 
         INVARIANT: a pushed result is of exactly the patient and question that its tool was sent.
         """
         echoes = {echo.removeprefix("Patient/") for echo in pushed.parsed.echoes}
         if len(echoes) != 1:
-            return None
+            return None, None
         record = await self._state.get(EXPECTED, f"{tool.tool}/{echoes.pop()}")
         if record is None:
-            return None
+            return None, None
         intents = await self._ledger.intents(record.body.decode(), tool.tool)
         wanted = pushed.binding.request_id
         fitting = [one for one in intents if wanted in (None, one.body.get("request"))]
-        return fitting[-1] if fitting else None
+        return (fitting[-1] if fitting else None), (intents[-1] if intents else None)
+
+    async def _hold(self, tool: Tool, digest: str, nearest: Entry | None) -> None:
+        """As after a wrong answer: on the record, then nobody asks the tool without a person."""
+        about = None if nearest is None else nearest.disclosure
+        name = about or f"push_{digest[:26]}"
+        self._gateway.guards.hold(tool.tool, name)
+        log.error("tool held", tool=tool.tool, disclosure=name)
+        await self._ledger.held_for_push(tool.tool, name, digest, about=nearest)
 
     async def _stored(
         self, tool: Tool, pushed: Pushed, sender: Sender, digest: str, intent: Entry
