@@ -16,6 +16,7 @@
         NoToolAnswered       502/503/504  every tool was asked and none gave an answer
         Overloaded           503      shed before anything was recorded or sent
         StateUnavailable     503      what must be remembered for this cannot be now
+        KeysUnavailable      503      the token issuer's keys cannot be had, so nobody is known
       IntegrityError
         AuditUnavailable     503      what cannot be recorded is not sent
           LeaseLost          503      another process may be answering the same question
@@ -162,6 +163,13 @@ class StateUnavailable(DegradedError):
 
     code = "state_unavailable"
     title = "What must be remembered for this cannot be stored or read now"
+
+
+class KeysUnavailable(DegradedError):
+    """No keys to check a token with: it may well be good, and is worth sending again."""
+
+    code = "keys_unavailable"
+    title = "Tokens cannot be checked now"
 
 
 # --- the record cannot be kept ----------------------------------------------------------------

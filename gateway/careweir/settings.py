@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     )
     token_issuer: str | None = Field(default=None, description="Issuer of access tokens.")
     token_audience: str = Field(default="careweir", description="Audience that tokens must name.")
-    token_jwks: Path | None = Field(default=None, description="File with the issuer's JWKS.")
+    token_jwks: str | None = Field(
+        default=None, description="The issuer's JWKS: a file, an https URL, or discover."
+    )
     token_lifetime_max_s: int = Field(default=86_400, gt=0, description="Longest token accepted.")
     cds_origins: str = Field(
         default="",

@@ -78,6 +78,8 @@ def authorise(house: House, question: Question, actor: Actor) -> Decision:
         raise AccessDenied("the token's scope does not cover this capability", because=("scope",))
     if question.purpose not in actor.purposes:
         raise AccessDenied("the token does not carry this purpose", because=("token purpose",))
+    if actor.site is not None and actor.site not in house.policies.residency.sites:
+        raise AccessDenied("the token's site is not one of this house", because=("token site",))
     if actor.site is not None and question.site not in (None, actor.site):
         raise AccessDenied("the token belongs to another site", because=("token site",))
     decision = house.policies.decide(

@@ -127,7 +127,7 @@ class Site:
         """One more gateway process, listening."""
         number, port = len(self.replicas) + 1, _free_port()
         jwks = self.folder / "jwks.json"
-        jwks.write_text(json.dumps(self.issuer.rules().keys.as_dict()))
+        jwks.write_text(json.dumps(self.issuer.keys().as_dict()))
         settings = {
             "CAREWEIR_TOKEN_ISSUER": ISSUER,
             "CAREWEIR_TOKEN_JWKS": str(jwks),

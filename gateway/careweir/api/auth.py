@@ -1,142 +1,138 @@
 """Who is asking: an access token becomes an ``Actor``, or the request ends with 401.
 
-The resource server's checks, in order: one bearer token in the header, of bounded size; an
-asymmetric algorithm from a fixed list (never the header's choice); a key of the issuer's JWKS by
-``kid``; issuer, audience (a string, not a list), expiry, not-before and lifetime.
+The resource server's checks, in order: one bearer token, in the header and nowhere else, of bounded
+size; a header and claims that can be read in one way only; an asymmetric algorithm from a fixed
+list (never the header's choice); a key of the issuer's JWKS by ``kid``; issuer, audience (a string,
+not a list), expiry, not-before and lifetime.
 
-Source: SMART App Launch 2.2, RFC 6750, RFC 8725; joserfc accepts an ``aud`` list that contains
-ours, which is refused here.
+Source: SMART App Launch 2.2, RFC 6750, RFC 8725.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Final
 
-from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+from starlette.requests import Request
 
 from careweir.access import Actor
-from careweir.errors import NotAuthenticated
+from careweir.api.claims import Claims, actor_of, seconds
+from careweir.api.jwks import FixedKeys, Keys
+from careweir.api.jws import Opened, bearer, check_signature, opened
+from careweir.errors import KeysUnavailable, NotAuthenticated
 
-ALGORITHMS = ["RS256", "RS384", "PS256", "PS384", "ES256", "ES384", "EdDSA", "Ed25519"]
-TOKEN_BYTES_MAX = 8192
-LEEWAY_S = 60
-VERIFIED_MAX = 1024  # tokens whose signature was checked; a caller sends the same one often
-_TOKEN = re.compile(r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$")
-_IUA = "ihe_iua"
+LEEWAY_S: Final = 60
+VERIFIED_MAX: Final = 1024  # tokens whose signature was checked; a caller sends the same one often
+_TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must satisfy. ``keys`` is the issuer's JWKS."""
+    """What a token must satisfy. ``keys`` is the issuer's JWKS, or where it is kept."""
 
     issuer: str
     audience: str
-    keys: KeySet
+    keys: KeySet | Keys
     lifetime_max_s: int
 
 
 class TokenVerifier:
-    """Turns an Authorization header into an Actor; raises NotAuthenticated."""
+    """Turns a request's token into an Actor; raises NotAuthenticated or KeysUnavailable."""
 
     def __init__(self, rules: TokenRules | None, *, clock: Callable[[], datetime]) -> None:
         self._rules = rules
         self._clock = clock
-        self._verified = lru_cache(maxsize=VERIFIED_MAX)(self._verify)
+        self._keys = _keys(rules.keys) if rules else None
+        self._opened = lru_cache(maxsize=VERIFIED_MAX)(_access_token)
+        self._verified = lru_cache(maxsize=VERIFIED_MAX)(_verified)
 
-    def actor(self, authorization: str | None) -> Actor:
-        """The actor of one bearer token."""
-        if self._rules is None:
+    async def of(self, request: Request) -> Actor:
+        """The actor of a request."""
+        return await self.actor(authorization(request))
+
+    async def actor(self, authorization: str | None) -> Actor:
+        """The actor of one Authorization header."""
+        if self._rules is None or self._keys is None:
             raise NotAuthenticated("no token issuer is configured")
-        claims = self._verified(bearer(authorization))
+        token = self._opened(bearer(authorization))
+        keys = await self._keys.current(token.kid)
+        if keys is None:
+            raise KeysUnavailable("the keys of the token issuer cannot be had", retry_after_s=30)
+        claims = self._verified(token.token, _Read(keys))
         self._check(claims, self._rules)
-        return _actor(claims)
+        return actor_of(claims)
 
-    def _verify(self, token: str) -> Mapping[str, Any]:
-        """The claims under a signature that holds; times are checked at every use, not here."""
-        assert self._rules is not None
-        try:
-            decoded = jwt.decode(token, self._rules.keys, algorithms=ALGORITHMS)
-        except (JoseError, ValueError, KeyError, TypeError):
-            raise NotAuthenticated("the token's signature does not hold") from None
-        if decoded.header.get("crit") or decoded.header.get("kid") is None:
-            raise NotAuthenticated("the token's header is not acceptable")
-        return decoded.claims
+    async def close(self) -> None:
+        """Close the connections to where keys are fetched."""
+        if self._keys is not None:
+            await self._keys.close()
 
-    def _check(self, claims: Mapping[str, Any], rules: TokenRules) -> None:
+    def _check(self, claims: Claims, rules: TokenRules) -> None:
         now = int(self._clock().timestamp())
         if claims.get("iss") != rules.issuer or claims.get("aud") != rules.audience:
             raise NotAuthenticated("the token is for somebody else")
-        issued, expires = claims.get("iat"), claims.get("exp")
-        if not isinstance(issued, int) or not isinstance(expires, int):
+        issued, expires = seconds(claims, "iat"), seconds(claims, "exp")
+        if issued is None or expires is None:
             raise NotAuthenticated("the token must say when it was issued and when it expires")
         if expires <= now - LEEWAY_S:
             raise NotAuthenticated("the token has expired")
-        if max(issued, _number(claims.get("nbf"), issued)) > now + LEEWAY_S:
+        if max(issued, seconds(claims, "nbf") or issued) > now + LEEWAY_S:
             raise NotAuthenticated("the token is not valid yet")
-        if expires - issued > rules.lifetime_max_s:
+        if not 0 < expires - issued <= rules.lifetime_max_s:
             raise NotAuthenticated("the token lives longer than is accepted here")
 
 
-def bearer(authorization: str | None) -> str:
-    """The one token of an Authorization header, of the right shape and a bounded size."""
-    if not authorization:
-        raise NotAuthenticated("send Authorization: Bearer")
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or len(token) > TOKEN_BYTES_MAX or not _TOKEN.fullmatch(token):
-        raise NotAuthenticated("send one bearer token")
-    return token
+def authorization(request: Request) -> str | None:
+    """The Authorization header. INVARIANT: a token is taken from one header and from no address.
+
+    Raises NotAuthenticated where there are two, or where a token stands in the address: it is in
+    logs by now, and must not be what works.
+    """
+    given = request.headers.getlist("authorization")
+    if len(given) > 1:
+        raise NotAuthenticated("send one Authorization header")
+    if "access_token" in request.query_params:
+        raise NotAuthenticated("send the token in the Authorization header, never in the address")
+    return given[0] if given else None
 
 
-def _number(value: Any, default: int) -> int:
-    if value is None:
-        return default
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise NotAuthenticated("a time in the token is not a number")
-    return value
+def _keys(keys: KeySet | Keys) -> Keys:
+    return FixedKeys(keys) if isinstance(keys, KeySet) else keys
 
 
-def _actor(claims: Mapping[str, Any]) -> Actor:
-    """Read the rights; one role only, a token with two is refused rather than guessed at."""
-    subject, client = claims.get("sub"), claims.get("client_id")
-    if not _text(subject) or not _text(client):
-        raise NotAuthenticated("the token must name a subject and a client application")
-    iua = _mapping(_mapping(claims.get("extensions")).get(_IUA))
-    roles = _codes(claims.get("role")) or _codes(iua.get("subject_role"))
-    purposes = _codes(claims.get("purposes")) or _codes(iua.get("purpose_of_use"))
-    if len(roles) != 1:
-        raise NotAuthenticated("the token must carry exactly one role")
-    site, name, jti = claims.get("site"), iua.get("subject_name"), claims.get("jti")
-    reason = claims.get("break_glass_reason")
-    return Actor(
-        subject=str(subject),
-        client=str(client),
-        role=roles[0],
-        site=site if _text(site) else None,
-        purposes=frozenset(purposes),
-        scopes=frozenset(str(claims.get("scope", "")).split()),
-        name=name if _text(name) else None,
-        jti=jti if _text(jti) else None,
-        break_glass=reason if _text(reason) else None,
-    )
+class _Read:
+    """A key set as it was read: another reading is another one, even of the same keys.
+
+    INVARIANT: a signature that held under keys that are gone is checked again.
+    """
+
+    __slots__ = ("found",)
+
+    def __init__(self, found: KeySet) -> None:
+        self.found = found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Read) and self.found is other.found
+
+    def __hash__(self) -> int:
+        return id(self.found)
 
 
-def _text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 200
+def _access_token(token: str) -> Opened:
+    """A token whose header may be that of an access token."""
+    found = opened(token)
+    kind = found.header.get("typ")
+    if kind is not None and (not isinstance(kind, str) or kind.lower() not in _TYPES):
+        raise NotAuthenticated("this is no access token")
+    return found
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _codes(value: Any) -> list[str]:
-    """A code, a list of codes, or a list of FHIR Codings (IUA)."""
-    items = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    codes = [item.get("code") if isinstance(item, Mapping) else item for item in items]
-    return [str(code) for code in codes if _text(code)]
+def _verified(token: str, keys: _Read) -> Claims:
+    """The claims under a signature that holds; times are checked at every use, not here."""
+    found = _access_token(token)
+    check_signature(found, keys.found)
+    return found.claims

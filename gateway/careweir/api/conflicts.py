@@ -31,8 +31,8 @@ def _services(request: Request) -> Services:
     return services
 
 
-def _actor(request: Request) -> Actor:
-    return _services(request).verifier.actor(request.headers.get("authorization"))
+async def _actor(request: Request) -> Actor:
+    return await _services(request).verifier.of(request)
 
 
 def _json(body: Any) -> Response:
@@ -42,7 +42,7 @@ def _json(body: Any) -> Response:
 @router.get("/v1/conflicts", openapi_extra=openapi.CONFLICTS)
 async def conflicts(request: Request) -> Response:
     """The conflicts that this reader may know of, gravest first, then oldest."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     filters, after, limit = _asked(request)
     desk = services.adjudication.desk
     found, place = await desk.page(actor, filters, after=after, limit=limit)
@@ -54,7 +54,7 @@ async def conflicts(request: Request) -> Response:
 @router.get("/v1/conflicts/{name}", openapi_extra=openapi.READ)
 async def conflict(request: Request, name: str) -> Response:
     """One conflict: its findings side by side, what each tool saw, its history."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     dispute = await services.adjudication.desk.get(actor, name)
     await services.ledger.read(
         actor, what=f"conflict {dispute.id}", found=1, patient_key=dispute.patient_key
@@ -65,7 +65,7 @@ async def conflict(request: Request, name: str) -> Response:
 @router.post("/v1/conflicts/{name}/adjudication", openapi_extra=openapi.ADJUDICATION)
 async def adjudicate(request: Request, name: str) -> Response:
     """Settle it: a verdict with its rationale. Who and when come from the token."""
-    actor = _actor(request)
+    actor = await _actor(request)
     given = await _body(request, _Adjudication)
     ruling = Ruling(given.verdict, given.preferred_finding, given.rationale)
     dispute = await _services(request).adjudication.desk.settle(actor, name, ruling)
@@ -75,14 +75,14 @@ async def adjudicate(request: Request, name: str) -> Response:
 @router.post("/v1/conflicts/{name}/claim", openapi_extra=openapi.STEP)
 async def claim(request: Request, name: str) -> Response:
     """Say that one is at it."""
-    actor = _actor(request)
+    actor = await _actor(request)
     return _shown(request, actor, await _services(request).adjudication.desk.claim(actor, name))
 
 
 @router.post("/v1/conflicts/{name}/reopen", openapi_extra=openapi.REOPEN)
 async def reopen(request: Request, name: str) -> Response:
     """Take a verdict back, with a rationale; the verdict stays in the history."""
-    actor = _actor(request)
+    actor = await _actor(request)
     given = await _body(request, _Reopening)
     dispute = await _services(request).adjudication.desk.reopen(actor, name, given.rationale)
     return _shown(request, actor, dispute)

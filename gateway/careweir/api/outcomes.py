@@ -32,6 +32,7 @@ _ISSUES: dict[str, IssueCode] = {
     "cds_call_invalid": "invalid",
     "prefetch_missing": "processing",
     "state_unavailable": "transient",
+    "keys_unavailable": "transient",
 }
 
 

@@ -66,8 +66,8 @@ def _services(request: Request) -> Services:
     return services
 
 
-def _actor(request: Request) -> Actor:
-    return _services(request).verifier.actor(request.headers.get("authorization"))
+async def _actor(request: Request) -> Actor:
+    return await _services(request).verifier.of(request)
 
 
 def _json(body: Any, *, status: int = 200, media_type: str = "application/json") -> Response:
@@ -77,7 +77,7 @@ def _json(body: Any, *, status: int = 200, media_type: str = "application/json")
 @router.post("/v1/inferences", openapi_extra=openapi.INFERENCE)
 async def infer(request: Request) -> Response:
     """Ask every tool of a capability about one patient; one compared, recorded answer."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     kept = await asked(request, services, actor, await request.body())
     return _rendered(kept, services, as_fhir=FHIR_JSON in request.headers.get("accept", ""))
 
@@ -98,7 +98,7 @@ async def work_list(
     request: Request, status: str = "unknown", after: str | None = None, limit: int = 50
 ) -> Response:
     """The work list: questions in which a tool was asked and nobody knows what it answered."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     if actor.role not in WORKERS:
         raise AccessDenied("the work list needs the role operator, auditor or privacy-officer")
     if status != "unknown" or not 0 < limit <= 200:
@@ -110,7 +110,7 @@ async def work_list(
 @router.get("/v1/inferences/{inference}", openapi_extra=openapi.KEPT)
 async def inference(request: Request, inference: str) -> Response:
     """An answer that was given or is being made: for who asked, while it is kept."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     kept, _record = await services.inferences.read(inference, actor)
     if kept.state != "running":
         await services.ledger.read(actor, what="answer", found=1)
@@ -141,7 +141,7 @@ def _rendered(kept: Kept, services: Services, *, as_fhir: bool, again: bool = Fa
 @router.get("/v1/capabilities", openapi_extra=openapi.LIST)
 async def capabilities(request: Request) -> Response:
     """The questions that can be asked, and the tools behind each."""
-    _actor(request)
+    await _actor(request)
     house = _services(request).gateway.house
     rows = [described(one, house.tools.values()) for one in house.capabilities.values()]
     return _json({"capabilities": rows})
@@ -150,7 +150,7 @@ async def capabilities(request: Request) -> Response:
 @router.get("/v1/capabilities/{name}", openapi_extra=openapi.READ)
 async def capability(request: Request, name: str) -> Response:
     """One capability."""
-    _actor(request)
+    await _actor(request)
     house = _services(request).gateway.house
     if name not in house.capabilities:
         raise NotFound("no such capability")
@@ -160,7 +160,7 @@ async def capability(request: Request, name: str) -> Response:
 @router.get("/v1/tools", openapi_extra=openapi.LIST)
 async def tools(request: Request) -> Response:
     """The tools in use here."""
-    _actor(request)
+    await _actor(request)
     gateway = _services(request).gateway
     return _json({"tools": [gateway.tool_row(name) for name in gateway.house.tools]})
 
@@ -168,7 +168,7 @@ async def tools(request: Request) -> Response:
 @router.get("/v1/tools/{name}", openapi_extra=openapi.READ)
 async def tool(request: Request, name: str) -> Response:
     """One tool."""
-    _actor(request)
+    await _actor(request)
     gateway = _services(request).gateway
     if name not in gateway.house.tools:
         raise NotFound("no such tool")
@@ -179,7 +179,7 @@ async def tool(request: Request, name: str) -> Response:
 @router.post("/v1/tools/{name}/release", openapi_extra=openapi.RELEASE)
 async def release_tool(request: Request, name: str) -> Response:
     """Let a held tool be asked again; on the record, with a coded reason."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     gateway = services.gateway
     if name not in gateway.house.tools:
         raise NotFound("no such tool")
@@ -192,7 +192,7 @@ async def release_tool(request: Request, name: str) -> Response:
 async def results(request: Request, name: str) -> Response:
     """A vendor sends a result by itself; it is stored as late and compared."""
     services = _services(request)
-    actor = _actor(request) if "authorization" in request.headers else None
+    actor = await _actor(request) if "authorization" in request.headers else None
     push = Push(dict(request.headers), await request.body())
     reply = await services.pushes.take(name, push, actor)
     return Response(
@@ -206,7 +206,7 @@ async def results(request: Request, name: str) -> Response:
 @router.post("/v1/disclosures/preview", openapi_extra=openapi.PREVIEW)
 async def preview(request: Request) -> Response:
     """What each tool would receive for this question; sends nothing."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     question = read_question(await request.body(), deadline_ms_default=services.deadline_ms_default)
     as_of = question.as_of or services.gateway.now()
     prepared = await services.gateway.preview(question, actor)
@@ -216,7 +216,7 @@ async def preview(request: Request) -> Response:
 @router.get("/v1/disclosures/{disclosure}", openapi_extra=openapi.READ)
 async def disclosure(request: Request, disclosure: str) -> Response:
     """The field manifest of one disclosure, for auditors and for who caused it."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     query = Query(disclosure=disclosure, type="intent", limit=1)
     found = [row async for row in services.trail.read(query)]
     mine = [row for row in found if _may_see(actor, row)]
@@ -236,7 +236,7 @@ def _may_see(actor: Actor, row: Stored) -> bool:
 @router.get("/v1/audit/records", openapi_extra=openapi.LIST)
 async def records(request: Request, inference: str) -> Response:
     """Everything on the record about one inference, for auditors."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     check_reader(actor)
     query = Query(inference=inference, site=actor.site, limit=1000)
     found = [_record(row) async for row in services.trail.read(query)]
@@ -247,7 +247,7 @@ async def records(request: Request, inference: str) -> Response:
 @router.get("/v1/audit/checkpoint", openapi_extra=openapi.READ)
 async def checkpoint(request: Request) -> Response:
     """The newest signed head over all entries (C2SP note): keep it outside to hold us to it."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     check_reader(actor)
     note = await services.trail.checkpoint()
     if note is None:
@@ -258,7 +258,7 @@ async def checkpoint(request: Request) -> Response:
 @router.get("/v1/audit/proof", openapi_extra=openapi.READ)
 async def proof(request: Request, writer: str, seq: int) -> Response:
     """That the entry of a receipt stands in the tree of a signed checkpoint (RFC 6962)."""
-    services, actor = _services(request), _actor(request)
+    services, actor = _services(request), await _actor(request)
     check_reader(actor)
     found = await services.trail.proof(writer, seq)
     if found is None:

@@ -109,7 +109,7 @@ async def site(folder: Path) -> AsyncIterator[Site]:
     secret_files.mkdir()
     for name, bearer in bearers.items():
         (secret_files / name).write_text(bearer, encoding="ascii")
-    keys = issuer.rules().keys.as_dict(private=False)
+    keys = issuer.keys().as_dict(private=False)
     (folder / "jwks.json").write_bytes(orjson.dumps(keys))
     files = [config / "tools" / f"{row['tool']}.yaml" for row in rows]
     async with simulators(files, seed=SEED, bearers=bearers) as vendors:

@@ -55,7 +55,7 @@ def _desk(request: Request) -> Desk:
 
 async def _actor(request: Request) -> Actor:
     """Who is at the desk, from the cookie; raises NotAuthenticated, AccessDenied."""
-    actor = _services(request).verifier.actor(bearer(request))
+    actor = await _services(request).verifier.actor(bearer(request))
     if not works_here(_desk(request), actor):
         raise AccessDenied("conflicts are settled by the roles of adjudication.yaml")
     return actor

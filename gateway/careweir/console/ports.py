@@ -19,7 +19,7 @@ from careweir_kit.tool import Tool
 class Verifier(Protocol):
     """Turns an Authorization header into an Actor; raises NotAuthenticated."""
 
-    def actor(self, authorization: str | None) -> Actor:
+    async def actor(self, authorization: str | None) -> Actor:
         """The actor of one bearer token."""
         ...
 

@@ -95,7 +95,7 @@ def _sign_in(request: Request, error: NotAuthenticated) -> Response:
 
 async def _reader(request: Request) -> Actor:
     """Who reads, from the cookie; raises NotAuthenticated, or AccessDenied as ``_admit``."""
-    actor = _services(request).verifier.actor(bearer(request))
+    actor = await _services(request).verifier.actor(bearer(request))
     await _admit(request, actor)
     return actor
 
@@ -139,7 +139,7 @@ async def sign_in(request: Request) -> Response:
     check_same_origin(request)
     form = await read_form(request)
     token = form.get("token", "").strip()
-    actor = _services(request).verifier.actor(f"Bearer {token}")
+    actor = await _services(request).verifier.actor(f"Bearer {token}")
     await _admit_to_any(request, actor)
     response = to_page(onwards(form.get("onwards"), reader=actor.role in READERS))
     keep_token(request, response, token)

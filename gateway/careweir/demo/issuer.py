@@ -39,10 +39,13 @@ class DemoIssuer:
         self._key = ECKey.generate_key("P-256", parameters={"kid": new_id("key")}, private=True)
         self._audience = audience
 
+    def keys(self) -> KeySet:
+        """Its public key, as an issuer would publish it."""
+        return KeySet([ECKey.import_key(self._key.as_dict(private=False))])
+
     def rules(self) -> TokenRules:
         """What the gateway checks these tokens against."""
-        public = KeySet([ECKey.import_key(self._key.as_dict(private=False))])
-        return TokenRules(ISSUER, self._audience, public, LIFETIME_S)
+        return TokenRules(ISSUER, self._audience, self.keys(), LIFETIME_S)
 
     def tokens(self, now: datetime) -> dict[str, str]:
         """A signed token for each role."""

@@ -91,9 +91,11 @@ class Serving:
         LateResults(
             gateway, kept.state, runner, kept.ledger, sort=JOB, kind=PUSHED, announce=announcer
         )
+        verifier = TokenVerifier(self._rules, clock=self._clock)
+        closing.push_async_callback(verifier.close)
         services = Services(
             gateway,
-            verifier=TokenVerifier(self._rules, clock=self._clock),
+            verifier=verifier,
             trail=kept.trail,
             inferences=inferences,
             pushes=self._pushes(kept, gateway, runner),

@@ -1,26 +1,48 @@
-"""Whose tokens are believed, as the settings say."""
+"""The token issuer as it is configured, and what its keys are read from.
+
+``CAREWEIR_TOKEN_JWKS`` is a file, an https URL, or the word ``discover``: then the issuer's own
+OpenID Connect discovery document says where the keys are.
+"""
 
 from __future__ import annotations
 
-from joserfc.jwk import KeySet
+from pathlib import Path
+from typing import Final
 
 from careweir.api.auth import TokenRules
+from careweir.api.jwks import DiscoveredKeys, FetchedKeys, FileKeys, Keys
 from careweir.errors import ConfigInvalid
+from careweir.fanout import VendorPool, Wire, read_networks
 from careweir.settings import Settings
-from careweir_kit.strict_json import JsonRefused, decode
+from careweir.source.place import Place
+
+DISCOVER: Final = "discover"
+_SETTING: Final = "CAREWEIR_TOKEN_JWKS"
 
 
 def token_rules(settings: Settings) -> TokenRules | None:
-    """The rules, or None when no issuer is set; raises ConfigInvalid for an unreadable JWKS."""
+    """What tokens must satisfy here; None where no issuer is configured. Raises ConfigInvalid."""
     if settings.token_issuer is None or settings.token_jwks is None:
         return None
-    try:
-        keys = KeySet.import_key_set(decode(settings.token_jwks.read_bytes()))
-    except (OSError, JsonRefused, ValueError, KeyError):
-        raise ConfigInvalid("CAREWEIR_TOKEN_JWKS: not a readable JWKS file") from None
     return TokenRules(
         issuer=settings.token_issuer,
         audience=settings.token_audience,
-        keys=keys,
+        keys=_keys(settings.token_issuer, settings.token_jwks, settings.private_networks),
         lifetime_max_s=settings.token_lifetime_max_s,
     )
+
+
+def _keys(issuer: str, jwks: str, networks: str) -> Keys:
+    if jwks == DISCOVER:
+        if Place.read(issuer) is None:
+            raise ConfigInvalid("CAREWEIR_TOKEN_ISSUER: discovery needs an https URL")
+        return DiscoveredKeys(_pool(networks), issuer)
+    if "://" not in jwks:
+        return FileKeys(Path(jwks), setting=_SETTING)
+    if Place.read(jwks) is None:
+        raise ConfigInvalid(f"{_SETTING}: the URL must be https, or http on 127.0.0.1")
+    return FetchedKeys(_pool(networks), jwks)
+
+
+def _pool(networks: str) -> VendorPool:
+    return VendorPool(headers={}, wire=Wire(read_networks(networks)))

@@ -9,25 +9,23 @@ most ``LIFETIME_MAX_S``; for feedback the service's URL counts as audience as we
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from joserfc import jwt
-from joserfc.errors import JoseError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from careweir.access import Actor
 from careweir.access.source import parse, read_source
-from careweir.api.auth import ALGORITHMS, LEEWAY_S, bearer
-from careweir.api.jwks import FetchedKeys, FixedKeys, Keys, keys_of_file
+from careweir.api.auth import LEEWAY_S
+from careweir.api.claims import seconds
+from careweir.api.jwks import FetchedKeys, FileKeys, Keys
+from careweir.api.jws import bearer, check_signature, issuer_said, opened
 from careweir.errors import AccessDenied, ConfigInvalid, NotAuthenticated, PolicyInvalid
-from careweir.fanout import SYSTEM_WIRE, Transport, VendorPool, Wire
+from careweir.fanout import SYSTEM_WIRE, VendorPool, Wire
 from careweir.source.place import Place
-from careweir_kit.strict_json import JsonRefused, decode
 
 FILE: Final = "cds_clients.yaml"
 LIFETIME_MAX_S: Final = 3600
@@ -85,36 +83,30 @@ class CdsClients:
         clients: Mapping[str, Client],
         *,
         clock: Callable[[], datetime],
-        transports: Collection[Transport] = (),
     ) -> None:
         self._by_issuer = {client.file.issuer: client for client in clients.values()}
         self._clock = clock
-        self._transports = transports
+        self._clients = tuple(clients.values())
         self._seen: dict[tuple[str, str], int] = {}
 
     def knows(self, authorization: str | None) -> bool:
         """Whether the token says that it is from a configured EHR; nothing is believed yet."""
-        return _issuer(bearer(authorization)) in self._by_issuer
+        return issuer_said(bearer(authorization)) in self._by_issuer
 
     async def verified(self, authorization: str | None, *, audiences: Collection[str]) -> Client:
         """The EHR behind one call. ``audiences`` are the URLs that its token may be for."""
-        token = bearer(authorization)
-        client = self._by_issuer.get(_issuer(token) or "")
+        text = bearer(authorization)
+        client = self._by_issuer.get(issuer_said(text) or "")
         if client is None:
             raise NotAuthenticated("the token's issuer is not known here")
-        header = _part(token, 0)
-        if header.get("typ") != "JWT" or not isinstance(header.get("kid"), str):
-            raise NotAuthenticated("the token's header needs typ JWT and a kid")
-        if header.get("jku", client.file.jwks_url) != client.file.jwks_url:
-            raise NotAuthenticated("the token's jku is not the one that is configured")
-        keys = await client.keys.current(header["kid"])
-        try:
-            decoded = jwt.decode(token, keys, algorithms=ALGORITHMS) if keys else None
-        except (JoseError, ValueError, KeyError, TypeError):
-            decoded = None
-        if decoded is None or decoded.header.get("crit"):
+        token = opened(text, jku=client.file.jwks_url)
+        if token.header.get("typ") != "JWT":
+            raise NotAuthenticated("the token's header needs typ JWT")
+        keys = await client.keys.current(token.kid)
+        if keys is None:
             raise NotAuthenticated("the token's signature does not hold")
-        self._check(client, decoded.claims, audiences)
+        check_signature(token, keys)
+        self._check(client, token.claims, audiences)
         return client
 
     def _check(self, client: Client, claims: Mapping[str, Any], audiences: Collection[str]) -> None:
@@ -123,7 +115,9 @@ class CdsClients:
         if not any(one in audiences for one in named if isinstance(one, str)):
             raise NotAuthenticated("the token is for another address")
         now = int(self._clock().timestamp())
-        issued, expires = _time(claims.get("iat")), _time(claims.get("exp"))
+        issued, expires = seconds(claims, "iat"), seconds(claims, "exp")
+        if issued is None or expires is None:
+            raise NotAuthenticated("the token needs iat and exp, in seconds")
         jti = claims.get("jti")
         if not isinstance(jti, str) or not jti:
             raise NotAuthenticated("the token needs a jti")
@@ -146,8 +140,8 @@ class CdsClients:
 
     async def close(self) -> None:
         """Close the connections to where keys are fetched."""
-        for transport in self._transports:
-            await transport.close()
+        for client in self._clients:
+            await client.keys.close()
 
 
 def actor_of(client: Client, user: str) -> Actor:
@@ -178,42 +172,17 @@ def load_clients(
     except PolicyInvalid as error:
         raise ConfigInvalid(str(error)) from None
     clients: dict[str, Client] = {}
-    transports: list[Transport] = []
     for name, one in file.clients.items():
         if one.role not in roles:
             raise ConfigInvalid(f"{FILE}: {name}: no such role")
-        clients[name] = Client(name, one, _keys(folder, one, transports, wire))
+        clients[name] = Client(name, one, _keys(folder, one, wire))
     if len({one.issuer for one in file.clients.values()}) < len(clients):
         raise ConfigInvalid(f"{FILE}: two clients have the same issuer")
-    return CdsClients(clients, clock=clock, transports=transports)
+    return CdsClients(clients, clock=clock)
 
 
-def _keys(folder: Path, client: ClientFile, transports: list[Transport], wire: Wire) -> Keys:
+def _keys(folder: Path, client: ClientFile, wire: Wire) -> Keys:
     if client.jwks_file is not None:
-        return FixedKeys(keys_of_file(folder / client.jwks_file, setting=FILE))
+        return FileKeys(folder / client.jwks_file, setting=FILE)
     assert client.jwks_url is not None
-    pool = VendorPool(headers={}, wire=wire)
-    transports.append(pool)
-    return FetchedKeys(pool, client.jwks_url)
-
-
-def _issuer(token: str) -> str | None:
-    issuer = _part(token, 1).get("iss")
-    return issuer if isinstance(issuer, str) else None
-
-
-def _part(token: str, index: int) -> Mapping[str, Any]:
-    """A part of a token before anything of it is believed; empty when it cannot be read."""
-    text = token.split(".")[index]
-    try:
-        value = decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, JsonRefused):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _time(value: Any) -> int:
-    """Seconds of the epoch."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise NotAuthenticated("the token needs iat and exp, in seconds")
-    return int(value)
+    return FetchedKeys(VendorPool(headers={}, wire=wire), client.jwks_url)

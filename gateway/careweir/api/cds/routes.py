@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from careweir.access import Actor
 from careweir.api import openapi
+from careweir.api.auth import authorization as one_authorization
 from careweir.api.cds.call import Call, Prefetched, PrefetchMissing, chart, missing, read_call
 from careweir.api.cds.cards import cards
 from careweir.api.cds.clients import CdsClients, Client, actor_of
@@ -44,7 +45,7 @@ async def discovery(request: Request) -> Response:
     house, authorization = _services(request).gateway.house, _authorization(request)
     actor: Actor | None = None
     if authorization is not None and not _cds(request).clients.knows(authorization):
-        actor = _services(request).verifier.actor(authorization)
+        actor = await _services(request).verifier.actor(authorization)
     return _json({"services": [described(house, one, actor) for one in hooked(house)]})
 
 
@@ -130,7 +131,7 @@ async def _asker(request: Request, *paths: str) -> Actor | Client:
     if authorization is not None and clients.knows(authorization):
         root = _cds(request).public_url or str(request.base_url).rstrip("/")
         return await clients.verified(authorization, audiences={root + path for path in paths})
-    return _services(request).verifier.actor(authorization)
+    return await _services(request).verifier.actor(authorization)
 
 
 def _capability(request: Request, name: str) -> Capability:
@@ -141,7 +142,7 @@ def _capability(request: Request, name: str) -> Capability:
 
 
 def _authorization(request: Request) -> str | None:
-    return request.headers.get("authorization")
+    return one_authorization(request)
 
 
 def _services(request: Request) -> Services:

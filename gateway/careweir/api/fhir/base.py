@@ -138,7 +138,7 @@ async def reader(request: Request, kind: str, right: str) -> Actor:
 
     Raises NotAuthenticated or AccessDenied. ``right`` is ``r`` (read) or ``s`` (search).
     """
-    actor = services(request).verifier.actor(request.headers.get("authorization"))
+    actor = await services(request).verifier.of(request)
     try:
         check_reader(actor)
         if not holds_scope(actor.scopes, kind, right):

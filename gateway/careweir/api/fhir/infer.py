@@ -78,7 +78,7 @@ class _Parameters(msgspec.Struct):
 async def infer(request: Request) -> Response:
     """Ask every tool of a capability about one patient; the results as FHIR."""
     served = services(request)
-    actor = served.verifier.actor(request.headers.get("authorization"))
+    actor = await served.verifier.of(request)
     kind = request.headers.get("content-type", FHIR_JSON).partition(";")[0].strip().lower()
     if kind not in _BODIES:
         raise MediaTypeUnsupported(f"send {FHIR_JSON}")

@@ -61,7 +61,7 @@ class _Page:
 
 
 async def _read(request: Request, kind: str, identifier: str) -> Response:
-    actor = _reader(request, kind, "r")
+    actor = await _reader(request, kind, "r")
     found, version = await _one(request, actor, kind, identifier)
     await services(request).ledger.read(actor, what=f"fhir: {kind} read", found=len(found))
     if not found:
@@ -75,7 +75,7 @@ async def _read(request: Request, kind: str, identifier: str) -> Response:
 
 
 async def _search(request: Request, kind: str, pairs: Sequence[tuple[str, str]]) -> Response:
-    actor = _reader(request, kind, "s")
+    actor = await _reader(request, kind, "s")
     try:
         given = parameters(pairs)
     except ValueError:
@@ -219,9 +219,9 @@ async def _one(
     return [one for one in mine if one["id"] == identifier], record.version
 
 
-def _reader(request: Request, kind: str, right: str) -> Actor:
+async def _reader(request: Request, kind: str, right: str) -> Actor:
     """Whoever asked for an answer may read its results; others need a scope, and find nothing."""
-    actor = services(request).verifier.actor(request.headers.get("authorization"))
+    actor = await services(request).verifier.of(request)
     asks = any(scope.startswith("capability/") for scope in actor.scopes)
     if kind != "Device" and not asks and not holds_scope(actor.scopes, kind, right):
         raise AccessDenied(f"this needs a scope such as system/{kind}.rs")
