@@ -22,6 +22,7 @@ from careweir.api.fhir import router as fhir
 from careweir.api.middleware import BodyCap, CrashToProblem, RequestId
 from careweir.api.problems import on_bad_parameter, on_gateway_error, on_http_error
 from careweir.api.routes import router
+from careweir.api.smart import router as smart
 from careweir.console import conflicts_router as console_conflicts
 from careweir.console import router as console
 from careweir.errors import GatewayError
@@ -65,7 +66,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             Middleware(BodyCap, bytes_max=settings.body_bytes_max),
         ],
     )
-    for part in (router, conflicts, fhir, cds, console_conflicts, console):
+    for part in (router, conflicts, fhir, cds, smart, console_conflicts, console):
         app.include_router(part)
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(HTTPException, on_http_error)

@@ -3,7 +3,8 @@
     GatewayError                      carries an HTTP status and a stable ``code`` (RFC 9457 type)
       CallerError
         NotAuthenticated     401      no token, or one that does not hold
-        AccessDenied         403      known, and not allowed: scope, role, purpose, consent
+        AccessDenied         403      known, and not allowed: role, purpose, site, consent
+          ScopeMissing       403      the token's scopes do not cover it
         NotFound             404      no such thing, or not for this reader
         KeyReused            409      an Idempotency-Key with another body
         KeyInUse             409      its first request is not answered yet
@@ -78,6 +79,14 @@ class AccessDenied(CallerError):
     def __init__(self, detail: str = "", *, because: tuple[str, ...] = ()) -> None:
         super().__init__(detail)
         self.because = because
+
+
+class ScopeMissing(AccessDenied):
+    """The token's scopes do not cover it. ``scope`` is one that would."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this needs a scope such as {scope}", because=("scope",))
+        self.scope = scope
 
 
 class NotFound(CallerError):

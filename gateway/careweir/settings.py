@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     token_jwks: str | None = Field(
         default=None, description="The issuer's JWKS: a file, an https URL, or discover."
     )
+    token_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://127\.0\.0\.1:)[!-~]+$",
+        description="Where callers get tokens; told in smart-configuration.",
+    )
     token_lifetime_max_s: int = Field(default=86_400, gt=0, description="Longest token accepted.")
     cds_origins: str = Field(
         default="",

@@ -11,10 +11,11 @@ from typing import Any
 import orjson
 
 from careweir.access import Actor, Decision, PolicySet
+from careweir.access.scopes import may_ask
 from careweir.adjudication import Answered, Seen
 from careweir.capabilities import Capability
 from careweir.conflicts import RuleBook, detect
-from careweir.errors import AccessDenied, QuestionInvalid
+from careweir.errors import AccessDenied, QuestionInvalid, ScopeMissing
 from careweir.fanout import Prepared, Transport
 from careweir.minimise import Chart
 from careweir.question import Question, Reply, Strategy, rfc3339
@@ -73,9 +74,8 @@ def check_words(house: House, question: Question) -> None:
 
 def authorise(house: House, question: Question, actor: Actor) -> Decision:
     """Deny by default; raises AccessDenied with the rules that decided."""
-    scope = {f"capability/{question.capability}.infer", "capability/*.infer"}
-    if not scope & actor.scopes:
-        raise AccessDenied("the token's scope does not cover this capability", because=("scope",))
+    if not may_ask(actor.scopes, question.capability):
+        raise ScopeMissing(f"capability/{question.capability}.infer")
     if question.purpose not in actor.purposes:
         raise AccessDenied("the token does not carry this purpose", because=("token purpose",))
     if actor.site is not None and actor.site not in house.policies.residency.sites:

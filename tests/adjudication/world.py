@@ -29,6 +29,7 @@ KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)
 RULES = TokenRules(
     "urn:issuer", "careweir", KeySet([ECKey.import_key(KEY.as_dict(private=False))]), 10**7
 )
+SCOPE = "capability/*.infer system/AuditEvent.rs"
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 KINDS = ("conflict", "answered-findings", "tool-score", "conflict-alert")
 PURPOSES = {"governance-board": ["HOPERAT"], "coder": ["HPAYMT"], "auditor": ["HCOMPL"]}
@@ -52,7 +53,7 @@ def token(role: str, *, subject: str | None = None, site: str | None = None) -> 
     claims: dict[str, Any] = {
         "iss": "urn:issuer", "aud": "careweir", "sub": subject or f"Practitioner/{role}",
         "client_id": "ehr", "iat": int(START.timestamp()), "exp": int(START.timestamp()) + 10**6,
-        "scope": "capability/*.infer", "role": role, "purposes": PURPOSES.get(role, ["TREAT"]),
+        "scope": SCOPE, "role": role, "purposes": PURPOSES.get(role, ["TREAT"]),
     }  # fmt: skip
     if site:
         claims["site"] = site
@@ -62,7 +63,7 @@ def token(role: str, *, subject: str | None = None, site: str | None = None) -> 
 def actor(role: str = "radiologist", *, site: str | None = "north", **more: Any) -> Actor:
     return Actor(
         subject=f"Practitioner/{role}", client="ehr", role=role, site=site,
-        purposes=frozenset(PURPOSES.get(role, ["TREAT"])), scopes=frozenset({"capability/*.infer"}),
+        purposes=frozenset(PURPOSES.get(role, ["TREAT"])), scopes=frozenset(SCOPE.split()),
         **more,
     )  # fmt: skip
 

@@ -16,9 +16,8 @@ from careweir.errors import NotAuthenticated
 
 KEYS = key_set(orjson.dumps(JWKS))
 assert KEYS is not None
-VERIFIER = TokenVerifier(
-    TokenRules("https://id.example", "careweir", KEYS, lifetime_max_s=3600), clock=lambda: NOW
-)
+RULES = TokenRules("https://id.example", "careweir", KEYS, lifetime_max_s=3600)
+VERIFIER = TokenVerifier(RULES, clock=lambda: NOW)
 
 
 def asked(header: str | None) -> Actor:
@@ -110,9 +109,7 @@ def test_a_token_in_the_address_is_refused_even_beside_a_good_header() -> None:
 
 
 def test_a_signature_that_held_is_not_remembered_for_another_key() -> None:
-    verifier = TokenVerifier(
-        TokenRules("https://id.example", "careweir", KEYS, lifetime_max_s=3600), clock=lambda: NOW
-    )
+    verifier = TokenVerifier(RULES, clock=lambda: NOW)
     good, head = token(), token().rpartition(".")[0]
 
     asyncio.run(verifier.actor(f"Bearer {good}"))

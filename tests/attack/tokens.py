@@ -125,8 +125,9 @@ def changed_after() -> str:
 
 def der_signature() -> str:
     """The right signature in the wrong form (ASN.1 instead of r and s side by side)."""
-    signing = token().rpartition(".")[0]
-    return f"{signing}.{b64(EC.private_key.sign(signing.encode(), ECDSA(SHA256())))}"
+    signing, private = token().rpartition(".")[0], EC.private_key
+    assert private is not None
+    return f"{signing}.{b64(private.sign(signing.encode(), ECDSA(SHA256())))}"
 
 
 IUA = {"subject_role": [{"code": "ed-physician"}], "purpose_of_use": [{"code": "TREAT"}]}

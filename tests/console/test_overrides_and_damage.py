@@ -24,6 +24,7 @@ KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)
 RULES = TokenRules(
     "urn:issuer", "careweir", KeySet([ECKey.import_key(KEY.as_dict(private=False))]), 3600
 )
+SCOPE = "capability/*.infer system/AuditEvent.rs"
 REASON = "unconscious, <b>no</b> relatives"
 CLOSED = "http://127.0.0.1:9"  # discard: nothing listens
 PATH = "/console/audit"
@@ -33,7 +34,7 @@ def token(role: str, purposes: list[str], **more: str) -> str:
     now = int(datetime.now(UTC).timestamp())
     claims = {
         "iss": "urn:issuer", "aud": "careweir", "sub": f"Practitioner/{role}", "client_id": "ehr",
-        "iat": now, "exp": now + 300, "scope": "capability/*.infer", "role": role,
+        "iat": now, "exp": now + 300, "scope": SCOPE, "role": role,
         "purposes": purposes, **more,
     }  # fmt: skip
     return jwt.encode({"alg": "ES256", "kid": "k1"}, claims, KEY, algorithms=["ES256"])

@@ -18,7 +18,6 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from careweir.api.auth import TokenRules, TokenVerifier
-from careweir.api.issuer import token_rules
 from careweir.api.jwks import (
     AGAIN_S,
     DISCOVERY,
@@ -30,10 +29,11 @@ from careweir.api.jwks import (
     FileKeys,
     Keys,
 )
-from careweir.app import Overrides, build_app, load_house
+from careweir.app import build_app
 from careweir.errors import ConfigInvalid, KeysUnavailable, NotAuthenticated
 from careweir.fanout import VendorPool
 from careweir.settings import Settings
+from careweir.wiring import Overrides, load_house, token_rules
 
 ISSUER = "https://id.example"
 NAMES = ("k1", "k2", "k3")
@@ -89,7 +89,7 @@ def provider() -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(body or b"")
 
-        def log_message(self, *_arguments: Any) -> None:
+        def log_message(self, format: str, *_arguments: Any) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -306,7 +306,7 @@ def test_a_file_that_is_half_written_or_away_changes_nothing(tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_be_an_issuer_is_refused_at_the_start(changes: dict[str, Any]) -> None:
-    given = {"token_issuer": ISSUER, "token_jwks": "discover"}
+    given: dict[str, Any] = {"token_issuer": ISSUER, "token_jwks": "discover"}
     assert token_rules(Settings(**given)) is not None
     with pytest.raises(ConfigInvalid):
         token_rules(Settings(**given | changes))

@@ -28,11 +28,11 @@ from joserfc.jwk import ECKey
 
 from careweir.access import Actor
 from careweir.api.auth import TokenVerifier
-from careweir.api.issuer import token_rules
 from careweir.api.jwks import AGAIN_S
 from careweir.errors import NotAuthenticated
 from careweir.ids import new_id
 from careweir.settings import Settings
+from careweir.wiring import token_rules
 from support.paths import ROOT
 from support.real_server import free_port, serving
 

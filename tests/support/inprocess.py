@@ -29,6 +29,7 @@ KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)
 RULES = TokenRules(
     "urn:issuer", "careweir", KeySet([ECKey.import_key(KEY.as_dict(private=False))]), 3600
 )
+SCOPE = "capability/*.infer system/AuditEvent.rs"
 CLOSED = "http://127.0.0.1:9"  # discard: nothing listens
 
 
@@ -37,7 +38,7 @@ def bearer(role: str = "ed-physician", purpose: str = "TREAT") -> dict[str, str]
     now = int(datetime.now(UTC).timestamp())
     claims = {
         "iss": "urn:issuer", "aud": "careweir", "sub": f"Practitioner/{role}", "client_id": "ehr",
-        "iat": now, "exp": now + 300, "scope": "capability/*.infer", "role": role,
+        "iat": now, "exp": now + 300, "scope": SCOPE, "role": role,
         "purposes": [purpose],
     }  # fmt: skip
     token = jwt.encode({"alg": "ES256", "kid": "k1"}, claims, KEY, algorithms=["ES256"])

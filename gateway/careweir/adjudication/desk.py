@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from careweir.access import Actor, PolicySet
-from careweir.access.readers import READERS
+from careweir.access.readers import READERS, reads_record
 from careweir.adjudication.alerts import Alerts
 from careweir.adjudication.dispute import Dispute, Event
 from careweir.adjudication.memory import NO_SITE
@@ -190,7 +190,7 @@ class Desk:
         """May this actor know of it: their site, a queue of theirs, and what each tool answered."""
         if actor.site is not None and actor.site != dispute.site:
             return False
-        if actor.role in READERS:  # they see that, never what: no clinical value
+        if reads_record(actor):  # they see that, never what: no clinical value
             return True
         return any(self._serves(actor, queue, dispute) for queue in self._queues(dispute))
 

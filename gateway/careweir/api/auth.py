@@ -32,19 +32,25 @@ _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must satisfy. ``keys`` is the issuer's JWKS, or where it is kept."""
+    """What a token must satisfy, and where one is had.
+
+    ``keys`` is the issuer's JWKS, or where it is kept. ``token_endpoint`` is a URL, or a path of
+    this gateway; ``token_auth_methods`` are the ways to show there who one is.
+    """
 
     issuer: str
     audience: str
     keys: KeySet | Keys
     lifetime_max_s: int
+    token_endpoint: str | None = None
+    token_auth_methods: tuple[str, ...] = ()
 
 
 class TokenVerifier:
     """Turns a request's token into an Actor; raises NotAuthenticated or KeysUnavailable."""
 
     def __init__(self, rules: TokenRules | None, *, clock: Callable[[], datetime]) -> None:
-        self._rules = rules
+        self.rules = rules
         self._clock = clock
         self._keys = _keys(rules.keys) if rules else None
         self._opened = lru_cache(maxsize=VERIFIED_MAX)(_access_token)
@@ -56,14 +62,14 @@ class TokenVerifier:
 
     async def actor(self, authorization: str | None) -> Actor:
         """The actor of one Authorization header."""
-        if self._rules is None or self._keys is None:
+        if self.rules is None or self._keys is None:
             raise NotAuthenticated("no token issuer is configured")
         token = self._opened(bearer(authorization))
         keys = await self._keys.current(token.kid)
         if keys is None:
             raise KeysUnavailable("the keys of the token issuer cannot be had", retry_after_s=30)
         claims = self._verified(token.token, _Read(keys))
-        self._check(claims, self._rules)
+        self._check(claims, self.rules)
         return actor_of(claims)
 
     async def close(self) -> None:

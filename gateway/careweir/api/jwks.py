@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -160,7 +160,7 @@ class FetchedKeys:
         url = await self._where()
         found = key_set(await self._get(url) or b"") if url else None
         if found is None:
-            log.warning("token keys not fetched")
+            log.error("token keys not fetched")
             return
         self._keys, self._read_at = found, self._monotonic()
 
@@ -188,6 +188,13 @@ class DiscoveredKeys(FetchedKeys):
     ) -> None:
         super().__init__(transport, "", monotonic=monotonic)
         self._issuer = issuer
+        self._told: Mapping[str, Any] | None = None
+
+    async def document(self) -> Mapping[str, Any] | None:
+        """The discovery document as it was read last; None while there is none to be had."""
+        if self._told is None:
+            await self.current(None)
+        return self._told
 
     async def _where(self) -> str | None:
         try:
@@ -196,6 +203,7 @@ class DiscoveredKeys(FetchedKeys):
             told = None
         if not isinstance(told, dict) or told.get("issuer") != self._issuer:
             return None
+        self._told = told
         url = told.get("jwks_uri")
         return url if isinstance(url, str) and _may_name(self._issuer, url) else None
 

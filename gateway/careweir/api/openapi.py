@@ -90,6 +90,14 @@ def _cds(answer: str, **refusals: str) -> dict[str, Any]:
     }
 
 
+SMART: dict[str, Any] = {
+    "security": [],
+    "responses": {
+        "200": {"description": "SMART App Launch 2.2: where tokens are had, and the scopes."},
+        "404": _refused("It is not configured where tokens are had."),
+        "503": _refused("The token issuer cannot be reached."),
+    },
+}
 CDS_DISCOVERY: dict[str, Any] = {
     "security": [{}, {"bearer": []}],
     "responses": _cds("The services, by CDS Hooks 2.0."),

@@ -10,7 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from careweir.api import outcomes
-from careweir.errors import AccessDenied, GatewayError, QuestionInvalid
+from careweir.errors import (
+    AccessDenied,
+    GatewayError,
+    NotAuthenticated,
+    QuestionInvalid,
+    ScopeMissing,
+)
 from careweir.log import log
 
 MEDIA_TYPE = "application/problem+json"
@@ -49,11 +55,19 @@ async def on_gateway_error(request: Request, error: Exception) -> Response:
         more["because"] = list(error.because)
     path = request.url.path
     response = _refused(path, error.status, error.code, error.title, error.detail, **more)
-    if error.status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="careweir", error="invalid_token"'
+    if isinstance(error, NotAuthenticated | ScopeMissing):
+        response.headers["WWW-Authenticate"] = _challenge(request, error)
     if error.retry_after_s is not None or error.status == 503:
         response.headers["Retry-After"] = str(error.retry_after_s or 5)
     return response
+
+
+def _challenge(request: Request, error: NotAuthenticated | ScopeMissing) -> str:
+    """What to come back with. Source: RFC 6750 section 3: no error where no token was sent."""
+    said = 'Bearer realm="careweir"'
+    if isinstance(error, ScopeMissing):
+        return f'{said}, error="insufficient_scope", scope="{error.scope}"'
+    return f'{said}, error="invalid_token"' if "authorization" in request.headers else said
 
 
 async def on_bad_parameter(request: Request, error: Exception) -> Response:

@@ -10,7 +10,8 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from careweir.access import Actor
-from careweir.access.readers import READERS, check_reader
+from careweir.access.readers import READERS, check_reader, reads_record
+from careweir.access.scopes import may_ask
 from careweir.adjudication import Adjudication
 from careweir.api import openapi
 from careweir.api.auth import TokenVerifier
@@ -18,7 +19,7 @@ from careweir.api.idempotency import checked_key, respond_async
 from careweir.api.problems import problem
 from careweir.audit import AuditTrail, Query, Stored
 from careweir.capabilities import described
-from careweir.errors import AccessDenied, NotFound, QuestionInvalid
+from careweir.errors import AccessDenied, NotFound, QuestionInvalid, ScopeMissing
 from careweir.holds import read_reason, release
 from careweir.jobs import Inferences, Kept, Pushes
 from careweir.ledger import Ledger
@@ -112,6 +113,8 @@ async def inference(request: Request, inference: str) -> Response:
     """An answer that was given or is being made: for who asked, while it is kept."""
     services, actor = _services(request), await _actor(request)
     kept, _record = await services.inferences.read(inference, actor)
+    if kept.answer is not None and not may_ask(actor.scopes, kept.answer["capability"]):
+        raise ScopeMissing(f"capability/{kept.answer['capability']}.infer")
     if kept.state != "running":
         await services.ledger.read(actor, what="answer", found=1)
     as_fhir = FHIR_JSON in request.headers.get("accept", "")
@@ -229,7 +232,7 @@ async def disclosure(request: Request, disclosure: str) -> Response:
 def _may_see(actor: Actor, row: Stored) -> bool:
     """Who caused a disclosure may; so may a reader of the record, within the reader's site."""
     site = row.entry.body.get("site")
-    reads = actor.role in READERS and actor.site in (None, site)
+    reads = reads_record(actor) and actor.site in (None, site)
     return reads or row.entry.actor == actor.subject
 
 

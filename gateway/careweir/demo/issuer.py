@@ -45,25 +45,40 @@ class DemoIssuer:
 
     def rules(self) -> TokenRules:
         """What the gateway checks these tokens against."""
-        return TokenRules(ISSUER, self._audience, self.keys(), LIFETIME_S)
+        return TokenRules(
+            ISSUER,
+            self._audience,
+            self.keys(),
+            LIFETIME_S,
+            token_endpoint="/demo/token",  # noqa: S106 - a path
+            token_auth_methods=("private_key_jwt",),
+        )
 
     def tokens(self, now: datetime) -> dict[str, str]:
         """A signed token for each role."""
         return {role: self.token(role, now) for role in PEOPLE}
 
-    def token(self, role: str, now: datetime) -> str:
-        """A signed token for one role."""
+    def token(
+        self,
+        role: str,
+        now: datetime,
+        *,
+        client: str = "careweir-demo",
+        scope: str | None = None,
+        lifetime_s: int = LIFETIME_S,
+    ) -> str:
+        """A signed token for one role; without ``scope`` with all that the role can use."""
         subject, purposes = PEOPLE[role]
         issued = int(now.timestamp())
         claims = {
             "iss": ISSUER,
             "aud": self._audience,
             "sub": subject,
-            "client_id": "careweir-demo",
+            "client_id": client,
             "jti": new_id("tok"),
             "iat": issued,
-            "exp": issued + LIFETIME_S,
-            "scope": _scope(role),
+            "exp": issued + lifetime_s,
+            "scope": _scope(role) if scope is None else scope,
             "role": role,
             "purposes": purposes,
         }

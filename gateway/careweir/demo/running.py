@@ -13,9 +13,12 @@ from typing import Any
 
 import orjson
 import uvicorn
+from fastapi import FastAPI
 
 from careweir.app import build_app
 from careweir.demo.issuer import DemoIssuer
+from careweir.demo.token_endpoint import PATH as TOKEN_PATH
+from careweir.demo.token_endpoint import TokenEndpoint
 from careweir.errors import ConfigInvalid
 from careweir.paths import policies_dir
 from careweir.settings import Settings
@@ -37,6 +40,7 @@ class Running:
     simulators: dict[str, SimulatorHandle]
     data: Path
     database_url: str
+    client: dict[str, Any]  # an application that gets tokens by itself: ``demo-client.json``
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``demo.json``."""
@@ -69,9 +73,12 @@ async def running(settings: Settings, *, host: str, port: int) -> AsyncIterator[
             seed=SEED,
             hold_s=HOLD_S,
         )
-        async with _listening(settings, overrides, host, port) as base_url:
+        app, endpoint = build_app(settings, overrides), TokenEndpoint(issuer, utc_now)
+        app.add_route(TOKEN_PATH, endpoint.answer, methods=["POST"], include_in_schema=False)
+        async with _listening(app, host, port) as base_url:
             yield Running(
                 base_url=base_url,
+                client=endpoint.client(base_url),
                 tokens=issuer.tokens(utc_now()),
                 simulators=dict(vendors),
                 data=settings.data,
@@ -89,11 +96,9 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _listening(
-    settings: Settings, overrides: Overrides, host: str, port: int
-) -> AsyncIterator[str]:
+async def _listening(app: FastAPI, host: str, port: int) -> AsyncIterator[str]:
     config = uvicorn.Config(
-        build_app(settings, overrides),
+        app,
         host=host,
         port=port,
         log_config=None,
@@ -117,11 +122,15 @@ async def _listening(
 
 def write_demo_json(demo: Running) -> Path:
     """Write ``demo.json`` whole or not at all; it holds tokens, so only its owner may read it."""
-    file = demo.data / "demo.json"
+    _write(demo.data / "demo-client.json", demo.client)
+    return _write(demo.data / "demo.json", demo.as_json())
+
+
+def _write(file: Path, value: dict[str, Any]) -> Path:
     fresh = file.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
-        out.write(orjson.dumps(demo.as_json(), option=orjson.OPT_INDENT_2))
+        out.write(orjson.dumps(value, option=orjson.OPT_INDENT_2))
     fresh.replace(file)
     return file
 

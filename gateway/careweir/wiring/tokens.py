@@ -29,6 +29,7 @@ def token_rules(settings: Settings) -> TokenRules | None:
         audience=settings.token_audience,
         keys=_keys(settings.token_issuer, settings.token_jwks, settings.private_networks),
         lifetime_max_s=settings.token_lifetime_max_s,
+        token_endpoint=settings.token_endpoint,
     )
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from careweir.access import Actor
 from careweir.api import openapi
-from careweir.api.fhir.audit_search import NARROWING, Criteria, criteria
+from careweir.api.fhir.audit_search import NARROWING, Criteria, opened
 from careweir.api.fhir.base import (
     FhirRoute,
     Json,
@@ -24,7 +24,7 @@ from careweir.api.fhir.base import (
 from careweir.api.fhir.control import CURSOR, Control, is_strict, sorted_out
 from careweir.api.fhir.forms import form
 from careweir.api.fhir.metadata import Served
-from careweir.api.fhir.parameters import parameters
+from careweir.api.fhir.parameters import Parameter, parameters
 from careweir.api.fhir.searchset import Searchset
 from careweir.api.outcomes import fhir_json
 from careweir.audit import AuditTrail, Query, Stored
@@ -87,12 +87,7 @@ async def search_by_form(request: Request) -> Response:
 async def read(request: Request, event: str) -> Response:
     """One event by its id, which names the entry's place in the record."""
     actor = await reader(request, KIND, "r")
-    place = place_of(event)
-    rows: list[Stored] = []
-    if place is not None:
-        writer, seq = place
-        query = Query(writer=writer, seq=seq, type_not=(CONCLUDES,), site=actor.site, limit=1)
-        rows = [row async for row in services(request).trail.read(query)]
+    rows = await _rows(request, actor, event, "r")
     patient = rows[0].entry.patient_key if rows else None
     await services(request).ledger.read(
         actor, what="fhir: AuditEvent read", found=len(rows), patient_key=patient
@@ -111,7 +106,7 @@ async def _searched(request: Request, pairs: Sequence[tuple[str, str]]) -> Respo
         raise ParameterInvalid("too many or too long values") from None
     strict = is_strict(request.headers.get("prefer"))
     narrowing, control, ignored = sorted_out(given, NARROWING, strict=strict)
-    wanted = criteria(narrowing, fhir_base(request), site=actor.site)
+    wanted = opened(narrowing, fhir_base(request), actor, "s")
     page = await _page(request, actor, wanted, control)
     if ignored:
         text = f"{ignored} parameters are not supported and were passed over; see the self link"
@@ -157,7 +152,7 @@ async def _page(request: Request, actor: Actor, wanted: Criteria, control: Contr
             text = "there are more than can be counted, so no total is given"
             page.issues.append(Issue("information", "too-costly", text))
     if not control.only_count:
-        after = await _after(trail, actor, control.cursor)
+        after = await _after(request, actor, control.cursor)
         rows = await read_any(
             trail, wanted.queries, after=after, newest_first=control.newest_first,
             limit=control.count + 1,
@@ -166,17 +161,24 @@ async def _page(request: Request, actor: Actor, wanted: Criteria, control: Contr
     return page
 
 
-async def _after(trail: AuditTrail, actor: Actor, cursor: str | None) -> int | None:
+async def _after(request: Request, actor: Actor, cursor: str | None) -> int | None:
     """Where the page before ended. A place that the reader may not see is none."""
     if cursor is None:
         return None
-    place = place_of(cursor)
-    if place is None:
+    rows = await _rows(request, actor, cursor, "s")
+    if not rows:
         raise ParameterInvalid(CURSOR)
-    query = Query(writer=place[0], seq=place[1], site=actor.site, limit=1)
-    async for row in trail.read(query):
-        return row.position
-    raise ParameterInvalid(CURSOR)
+    return rows[0].position
+
+
+async def _rows(request: Request, actor: Actor, event: str, right: str) -> list[Stored]:
+    """The entry of an event, if this reader may see it by this right."""
+    if place_of(event) is None:
+        return []
+    wanted = opened([Parameter("_id", None, (event,))], fhir_base(request), actor, right)
+    return await read_any(
+        services(request).trail, wanted.queries, after=None, newest_first=True, limit=1
+    )
 
 
 async def _events(trail: AuditTrail, rows: Sequence[Stored], names: Names) -> list[Json]:

@@ -10,18 +10,20 @@ and the like); ``purpose`` is ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import unquote
 
+from careweir.access import Actor
+from careweir.access.scopes import EVERYTHING, Constraint, openings
 from careweir.api.fhir.base import (
     FhirBase,
     ParameterInvalid,
     ParameterUnsupported,
     SearchTooCostly,
 )
-from careweir.api.fhir.parameters import Parameter, plain, spans, token
+from careweir.api.fhir.parameters import Parameter, parameters, plain, spans, token
 from careweir.audit import Query
 from careweir.audit.audit_event import JTI, REASON, REVISION, place_of
 from careweir.audit.entry import Values
@@ -90,6 +92,35 @@ def criteria(given: Iterable[Parameter], base: FhirBase, *, site: str | None) ->
     if len(queries) > QUERIES_MAX:
         raise SearchTooCostly
     return Criteria(tuple(queries), tuple(used), patient)
+
+
+def opened(given: Sequence[Parameter], base: FhirBase, actor: Actor, right: str) -> Criteria:
+    """The same, within what the actor's scopes open for a right; see ``criteria``.
+
+    The conditions of one scope hold together; scopes are alternatives. One with a condition that
+    cannot be followed here opens nothing. What a scope adds never stands in a link.
+    """
+    asked = criteria(given, base, site=actor.site)
+    alternatives = openings(actor.scopes, "AuditEvent", right)
+    if alternatives == (EVERYTHING,):
+        return asked
+    queries = [
+        query for condition in alternatives for query in _within(given, condition, base, actor.site)
+    ]
+    if len(queries) > QUERIES_MAX:
+        raise SearchTooCostly
+    return replace(asked, queries=tuple(queries))
+
+
+def _within(
+    given: Sequence[Parameter], condition: Constraint, base: FhirBase, site: str | None
+) -> tuple[Query, ...]:
+    try:
+        more = parameters(condition)
+        known = len(more) == len(condition) and all(one.name in NARROWING for one in more)
+        return criteria([*given, *more], base, site=site).queries if known else ()
+    except (ValueError, ParameterInvalid, ParameterUnsupported):
+        return ()
 
 
 def _canonical(parameter: Parameter, base: FhirBase) -> tuple[str, tuple[str, ...]]:

@@ -12,17 +12,17 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from careweir.access import Actor
-from careweir.access.readers import check_reader
+from careweir.access.readers import check_role
+from careweir.access.scopes import openings
 from careweir.api.outcomes import FHIR_JSON
 from careweir.api.problems import on_gateway_error
 from careweir.api.routes import Services
 from careweir.audit.audit_event import Names
-from careweir.errors import AccessDenied, CallerError, GatewayError
+from careweir.errors import AccessDenied, CallerError, GatewayError, ScopeMissing
 
 Handler = Callable[[Request], Awaitable[Response]]
 _JSON = frozenset({"json", "application/json", "text/json", FHIR_JSON})
 _ANY = frozenset({"*/*", "application/*"})
-_SCOPE = re.compile(r"(?:system|user)/(?P<type>[A-Za-z]+|\*)\.(?P<rights>read|write|\*|c?r?u?d?s?)")
 
 
 class NotAcceptable(CallerError):
@@ -140,31 +140,18 @@ async def reader(request: Request, kind: str, right: str) -> Actor:
     """
     actor = await services(request).verifier.of(request)
     try:
-        check_reader(actor)
-        if not holds_scope(actor.scopes, kind, right):
-            raise AccessDenied(f"this needs a scope such as system/{kind}.rs")
+        check_role(actor)
+        check_scope(actor, kind, right)
     except AccessDenied:
         await services(request).ledger.read(actor, what=f"fhir: {kind} refused", found=0)
         raise
     return actor
 
 
-def holds_scope(scopes: frozenset[str], kind: str, right: str) -> bool:
-    """Does a SMART scope (version 1 or 2) give this right on this type?
-
-    A scope with a query (``…?…``) narrows in a way that is not enforced here: it gives nothing.
-    """
-    return any(
-        match["type"] in (kind, "*") and _gives(match["rights"], right)
-        for scope in scopes
-        if (match := _SCOPE.fullmatch(scope))
-    )
-
-
-def _gives(rights: str, right: str) -> bool:
-    if rights in ("read", "*"):
-        return True
-    return rights != "write" and right in rights
+def check_scope(actor: Actor, kind: str, right: str) -> None:
+    """Raise ScopeMissing unless some of the type is open to the actor."""
+    if not openings(actor.scopes, kind, right):
+        raise ScopeMissing(f"system/{kind}.rs")
 
 
 Json = dict[str, Any]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from careweir.access.scopes import Constraint
 from careweir.api.fhir.base import Json, ParameterInvalid
 from careweir.api.fhir.metadata import Served
-from careweir.api.fhir.parameters import Span, Token, plain, spans, token
+from careweir.api.fhir.parameters import Span, Token, parameters, plain, spans, token
 
 _BASE = "http://hl7.org/fhir/SearchParameter"
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -145,6 +146,24 @@ def wanted(look: Looks, name: str, values: Iterable[str], *, base: str, now: dat
                 return Wanted(look, tokens=tuple(token(value) for value in values))
     except ValueError:
         raise ParameterInvalid(name) from None
+
+
+def conditions_of(
+    kind: str, condition: Constraint, *, base: str, now: datetime
+) -> list[Wanted] | None:
+    """The conditions of one scope; None where one of them cannot be followed: it opens nothing."""
+    found: list[Wanted] = []
+    try:
+        given = parameters(condition)
+        for one in given:
+            look = TYPES[kind].get(one.name)
+            fits = one.modifier is None or (one.modifier == "Patient" and one.name in OF_PATIENT)
+            if look is None or not fits:
+                return None
+            found.append(wanted(look, one.name, one.values, base=base, now=now))
+    except (ValueError, ParameterInvalid):
+        return None
+    return found if len(found) == len(condition) else None
 
 
 def _relative(value: str, name: str, base: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from careweir.access import Actor
+from careweir.access.scopes import may_ask, openings
 from careweir.api import openapi
 from careweir.api.fhir.base import (
     FhirRoute,
@@ -23,17 +24,24 @@ from careweir.api.fhir.base import (
     ParameterInvalid,
     ParameterUnsupported,
     address,
+    check_scope,
     fhir_base,
-    holds_scope,
     services,
 )
 from careweir.api.fhir.control import CURSOR, Control, is_strict, sorted_out
 from careweir.api.fhir.forms import form
 from careweir.api.fhir.parameters import Parameter, parameters
-from careweir.api.fhir.result_types import OF_PATIENT, SERVED, TYPES, Wanted, wanted
+from careweir.api.fhir.result_types import (
+    OF_PATIENT,
+    SERVED,
+    TYPES,
+    Wanted,
+    conditions_of,
+    wanted,
+)
 from careweir.api.fhir.searchset import Searchset
 from careweir.api.outcomes import fhir_json
-from careweir.errors import AccessDenied, NotFound
+from careweir.errors import NotFound
 from careweir.jobs.kept import Kept
 from careweir.stages import House
 from careweir.state import Record
@@ -187,7 +195,7 @@ async def _page(
 async def _all(
     request: Request, actor: Actor, kind: str, patient: str | None, control: Control
 ) -> AsyncIterator[list[Json]]:
-    """The resources of a type, an answer at a time."""
+    """The resources of a type that the actor's scopes open, an answer at a time."""
     house = services(request).gateway.house
     if kind == "Device":
         yield _devices(house)
@@ -195,9 +203,9 @@ async def _all(
     answers = services(request).inferences.given_to(
         actor, patient=patient, newest_first=control.newest_first
     )
+    conditions = _conditions(request, actor, kind, "s")
     async for kept, record in answers:
-        if _covers(actor, kept, kind):
-            yield resources_of(kept, record, house, kind)
+        yield _open(actor, kept, resources_of(kept, record, house, kind), conditions)
 
 
 async def _one(
@@ -213,26 +221,38 @@ async def _one(
         kept, record = await services(request).inferences.read(f"inf_{named[1]}", actor)
     except NotFound:
         return [], 0
-    if kept.state != "done" or not _covers(actor, kept, kind):
+    if kept.state != "done":
         return [], 0
     mine = resources_of(kept, record, house, kind)
-    return [one for one in mine if one["id"] == identifier], record.version
+    open_to = _open(actor, kept, mine, _conditions(request, actor, kind, "r"))
+    return [one for one in open_to if one["id"] == identifier], record.version
 
 
 async def _reader(request: Request, kind: str, right: str) -> Actor:
     """Whoever asked for an answer may read its results; others need a scope, and find nothing."""
     actor = await services(request).verifier.of(request)
     asks = any(scope.startswith("capability/") for scope in actor.scopes)
-    if kind != "Device" and not asks and not holds_scope(actor.scopes, kind, right):
-        raise AccessDenied(f"this needs a scope such as system/{kind}.rs")
+    if kind != "Device" and not asks:
+        check_scope(actor, kind, right)
     return actor
 
 
-def _covers(actor: Actor, kept: Kept, kind: str) -> bool:
-    """The scope that asked the question, or a SMART scope on the type."""
+def _conditions(request: Request, actor: Actor, kind: str, right: str) -> list[list[Wanted]]:
+    """What the SMART scopes open of a type: any of these, all of each. None: nothing."""
+    base, now = address(request), fhir_base(request).clock()
+    alternatives = openings(actor.scopes, kind, right)
+    found = (conditions_of(kind, one, base=base, now=now) for one in alternatives)
+    return [one for one in found if one is not None]
+
+
+def _open(
+    actor: Actor, kept: Kept, resources: list[Json], conditions: list[list[Wanted]]
+) -> list[Json]:
+    """The resources of an answer that the scope that asked the question opens, or a SMART scope."""
     assert kept.answer is not None
-    infer = {f"capability/{kept.answer['capability']}.infer", "capability/*.infer"}
-    return bool(infer & actor.scopes) or holds_scope(actor.scopes, kind, "r")
+    if may_ask(actor.scopes, kept.answer["capability"]):
+        return resources
+    return [one for one in resources if any(all(w.holds(one) for w in each) for each in conditions)]
 
 
 def resources_of(kept: Kept, record: Record, house: House, kind: str) -> list[Json]:
