@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from careweir.errors import ConfigInvalid
-from careweir.wiring import load_house
+from careweir.wiring.house import load_house
 from support.charts import sepsis
 from support.inprocess import bearer, gateway, run, simulated
 from support.paths import ROOT

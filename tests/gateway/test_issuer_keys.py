@@ -33,7 +33,9 @@ from careweir.app import build_app
 from careweir.errors import ConfigInvalid, KeysUnavailable, NotAuthenticated
 from careweir.fanout import VendorPool
 from careweir.settings import Settings
-from careweir.wiring import Overrides, load_house, token_rules
+from careweir.wiring.house import load_house
+from careweir.wiring.overrides import Overrides
+from careweir.wiring.tokens import token_rules
 
 ISSUER = "https://id.example"
 NAMES = ("k1", "k2", "k3")

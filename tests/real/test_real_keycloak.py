@@ -32,7 +32,7 @@ from careweir.api.jwks import AGAIN_S
 from careweir.errors import NotAuthenticated
 from careweir.ids import new_id
 from careweir.settings import Settings
-from careweir.wiring import token_rules
+from careweir.wiring.tokens import token_rules
 from support.paths import ROOT
 from support.real_server import free_port, serving
 
