@@ -102,6 +102,24 @@ def test_without_what_is_required_nobody_is_asked() -> None:
         REST.http.build_request(tool(), ask(number("8310-5", 39, "Cel")))
 
 
+NOTE = {
+    "kind": "document",
+    "code": {"is": {"display": "plan"}},
+    "prose": {"path": "plan", "chars_max": 12},
+}
+
+
+@pytest.mark.parametrize("plan", [None, "", "  ", 7, "x" * 13])
+def test_a_document_is_the_vendors_text_and_never_an_empty_one(plan: Any) -> None:
+    note = tool(answer__findings=[NOTE])
+
+    (found,) = read(note, GOOD | {"plan": " Rest at home\n"})["findings"]
+    broken = read(note, GOOD | {"plan": plan})
+
+    assert (found["kind"], found["value"]) == ("document", "Rest at home")
+    assert (broken["outcome"], broken["findings"]) == ("protocol_broken", [])
+
+
 def test_a_value_in_a_path_cannot_lead_elsewhere() -> None:
     assert path_of("results/{{x}}", {"x": "../../admin?y=1"}) == "results/..%2F..%2Fadmin%3Fy%3D1"
     assert path_of("results/{{x}}", {"x": ".."}) == "results/%2E%2E"
@@ -182,6 +200,9 @@ def test_where_to_ask_again_comes_out_of_the_answer_and_is_held_to_its_form() ->
         ("answer__findings__0__polarity", {"path": "x", "map": {"1": "yes"}}, "no such meaning"),
         ("answer__findings__0__code", {}, "either is"),
         ("answer__findings__0__number", None, "a number or a word"),
+        ("answer__findings__0__kind", "document", "a document needs it"),
+        ("answer__findings__0__prose", {"path": "text"}, "nothing else may have it"),
+        ("answer__findings__0__prose", {"path": "text["}, "not a JMESPath"),
     ],
 )
 def test_a_tool_file_that_cannot_be_understood_is_refused(place: str, new: Any, words: str) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from careweir_fhir.model import LOINC
 from careweir_kit.adapter import Ask, VendorAnswer
 from careweir_kit.conformance.recordings import tool_of_recordings
 from careweir_kit.registry import discover_adapters, replay
@@ -44,6 +45,32 @@ LEAP: dict[str, Any] = {
         ],
     },
 }  # fmt: skip
+
+# The scribe's note, which no shipped tool file reads.
+SCRIBE: dict[str, Any] = {
+    "tool": "single-note",
+    "vendor": "Sample",
+    "product": "Sample",
+    "version": "0",
+    "adapter": "rest",
+    "capabilities": ["note-summary"],
+    "endpoints": {"default": "http://127.0.0.1:9100"},
+    "subject_echo": "none",
+    "request": {"path": "generate-note", "body": {"id": "{{request_id}}"}},
+    "answer": {
+        "findings": [
+            {
+                "kind": "document",
+                "each": "note.sections",
+                "code": {
+                    "path": "key",
+                    "map": {"SUBJECTIVE": {"system": LOINC, "code": "10164-2"}},
+                },
+                "prose": {"path": "text", "chars_max": 200},
+            }
+        ],
+    },
+}
 
 
 def samples(file: str) -> list[bytes]:
@@ -104,3 +131,14 @@ def test_the_radiology_sample_is_one_present_and_one_absent_finding() -> None:
     assert (present["polarity"], present["confidence"]) == ("present", 0.91)
     assert (absent["polarity"], absent["confidence"]) == ("absent", 0.88)
     assert result["model"]["version"] == "v1.0.1"
+
+
+def test_the_note_sample_is_a_section_in_the_scribes_own_words() -> None:
+    tool = Tool.model_validate(SCRIBE)
+    REST.http.check_tool(tool)
+
+    result = replay(REST, tool, VendorAnswer(200, JSON, samples("scribe_coding.md")[1]))
+
+    (section,) = result["findings"]
+    assert (result["outcome"], section["kind"]) == ("ok", "document")
+    assert (section["code"]["code"], section["value"]) == ("10164-2", "Denies fever.")

@@ -6,7 +6,7 @@ import math
 from typing import Any, Final
 
 from careweir_adapters.rest.expression import find
-from careweir_adapters.rest.mapping import Code, Confidence, Extract, Number, SpanAt, Words
+from careweir_adapters.rest.mapping import Code, Confidence, Extract, Number, Prose, SpanAt, Words
 from careweir_fhir.model import Coding, Finding, Span
 from careweir_kit.codes import verified
 from careweir_kit.errors import VendorProtocolBroken
@@ -108,7 +108,7 @@ class Reader:
             return number_of(wanted.number, item)
         if wanted.word is not None:
             return word(wanted.word, item)
-        return None
+        return prose(wanted.prose, item) if wanted.prose is not None else None
 
     def _confidence(self, wanted: Confidence | None, item: Any, said: str | None) -> float | None:
         value = number_of(wanted, item) if wanted is not None else None
@@ -147,6 +147,17 @@ def word(wanted: Words, item: Any) -> str | None:
             raise VendorProtocolBroken("a word has no meaning in the tool file")
         return wanted.other
     return wanted.map[key]
+
+
+def prose(wanted: Prose, item: Any) -> str:
+    """Text as the vendor wrote it. Raises VendorProtocolBroken where there is none, or too much."""
+    found = find(wanted.path, item)
+    text = found.strip() if isinstance(found, str) else ""
+    if not text:
+        raise VendorProtocolBroken("a document has no text")
+    if len(text) > wanted.chars_max:
+        raise VendorProtocolBroken("a document is longer than is read")
+    return text
 
 
 def number_of(wanted: Number, item: Any) -> float | None:

@@ -209,6 +209,15 @@ class SpanAt(BaseModel):
     start_missing: int | None = None
 
 
+class Prose(BaseModel):
+    """Text of the vendor's own making, such as a section of a note; it is the value of a document."""
+
+    model_config = MAPPING
+
+    path: str
+    chars_max: int = Field(default=20_000, gt=0, le=200_000)
+
+
 class Extract(BaseModel):
     """One finding for each item of ``each``, or one for the whole answer without it."""
 
@@ -220,6 +229,7 @@ class Extract(BaseModel):
     code: Code
     number: Number | None = None
     word: Words | None = None
+    prose: Prose | None = None
     unit: str | None = None
     scale: str | None = None
     horizon: str | None = None
@@ -311,6 +321,8 @@ def _answer_problems(tool: Tool, answer: Answer) -> Iterator[str]:
             yield f"{place}.polarity: an assertion needs it"
         if found.kind == "risk" and found.number is None and found.word is None:
             yield f"{place}: a risk needs a number or a word"
+        if (found.kind == "document") != (found.prose is not None):
+            yield f"{place}.prose: a document needs it, and nothing else may have it"
         number = found.number if found.kind == "risk" else None
         if number and not 0 <= number.low <= number.high <= number.divide_by:
             yield f"{place}.number: a risk lies within 0 to 1"
