@@ -210,7 +210,7 @@ class SpanAt(BaseModel):
 
 
 class Prose(BaseModel):
-    """Text of the vendor's own making, such as a section of a note; it is the value of a document."""
+    """Text of the vendor's own making, such as a section of a note: the value of a document."""
 
     model_config = MAPPING
 
