@@ -15,6 +15,7 @@ from careweir.errors import ConfigInvalid, GatewayError, PolicyInvalid
 
 COMMANDS = (
     "serve", "demo", "minimise", "bench", "drill", "conflicts", "adapter", "policy", "audit",
+    "mllp",
 )  # fmt: skip
 
 
