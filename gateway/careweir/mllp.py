@@ -2,9 +2,9 @@
 
 It runs as a process of its own (``careweir mllp``) and knows framing only. Each message goes to
 ``POST /v1/tools/{tool}/results``, signed with the tool's push secret; the acknowledgement that
-comes back is the adapter's, and is sent on as it is. Where the gateway gives none (it is down, it does
-not know the sender), the connection is closed without an answer, and the sender keeps its message
-and sends it again, as MLLP wants it. Nothing is kept here and nothing of a message is logged.
+comes back is the adapter's, and is sent on as it is. Where the gateway gives none (it is down, it
+does not know the sender), the connection is closed without an answer, and the sender keeps its
+message and sends it again, as MLLP wants it. Nothing is kept here, nothing of it is logged.
 
 MLLP has no identity: who may send is said by client certificates, or by networks on a wire that is
 trusted. Without either, only this machine may.
