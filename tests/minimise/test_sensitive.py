@@ -23,6 +23,7 @@ from minimise.charts import (
 )
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+ICD10CM = "http://hl7.org/fhir/sid/icd-10-cm"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 ANY = tool(
     {"resource": "Observation", "paths": ("code", "valueQuantity", "valueCodeableConcept")},
@@ -53,11 +54,15 @@ def label(system: str, code: str | None) -> dict[str, Any]:
         ({"contained": [{"resourceType": "Condition", "code": {"text": "Alcoholism"}}]}, "ETHUD"),
         ({"extension": [{"url": "x", "valueString": "pregnant"}]}, "PREGNANT"),
         ({"bodySite": {"coding": [{"system": "http://loinc.org", "code": "55277-8"}]}}, "HIV"),
+        ({"bodySite": {"coding": [{"system": ICD10CM, "code": "F20.9"}]}}, "PSY"),
+        ({"bodySite": {"coding": [{"system": "urn:oid:2.16.840.1.113883.6.90", "code": "F209"}]}},
+         "PSY"),
+        ({"bodySite": {"coding": [{"code": "F20.9"}]}}, "PSY"),
         ({"note": [{"text": "Sickle cell crisis"}]}, "SCA"),
         ({"method": {"text": "BRCA1 test"}}, "GDIS"),
         ({"note": [{"text": "domestic  violence"}]}, "SDV"),
     ],
-)
+)  # fmt: skip
 def test_a_vital_sign_with_something_sensitive_about_it_stays(
     extra: dict[str, Any], code: str
 ) -> None:
@@ -155,7 +160,7 @@ PREGNANT = {
     "resourceType": "Condition",
     "id": "c1",
     "subject": {"reference": "Patient/p1"},
-    "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z33.1"}]},
+    "code": {"coding": [{"system": ICD10CM, "code": "Z33.1"}]},
 }
 SCORE = tool(
     {"resource": "Condition", "paths": ("code",), "codes": {"icd10cm": ("Z33.1",)}},

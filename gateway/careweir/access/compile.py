@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from careweir.access.elements import CODED_BY, ELEMENTS, TEXT_KINDS
 from careweir.access.plan import FITTING, LEAD, LEAD_OF, SHIFT
@@ -17,9 +17,19 @@ from careweir.access.schema import (
     SensitivityFile,
 )
 from careweir.access.source import Place, Source, parse
-from careweir.access.vocabulary import START_LENGTH, CodeKey, Known, Vocabulary, widened
+from careweir.access.vocabulary import (
+    START_LENGTH,
+    CodeKey,
+    Known,
+    Sensitive,
+    Vocabulary,
+    bare_code,
+    plain_system,
+    widened,
+)
 
 WILDCARD = "*"
+_CATEGORY = re.compile(r"([A-Z]?)(\d{2,3})")  # of ICD-10 a letter and two digits, of ICD-9 three
 # What an administrative class may name: nothing else is neither identifying nor clinical.
 ADMINISTRATIVE: Mapping[str, frozenset[str]] = {
     "Patient": frozenset({"birthDate"}),
@@ -65,8 +75,10 @@ def compile_vocabulary(
                 raise codes.refuse((*place, "codes", code), "the code stands in two groups")
             table[key] = Known(display, group.code_class, group.sensitivity)
     known(codes, ("unit_synonyms",), file.unit_synonyms.values(), file.units)
+    known(codes, ("other_names",), file.other_names, file.systems)
+    known(codes, ("by_category",), file.by_category, file.systems)
 
-    sensitive, words = _sensitive(sensitivities, labels, file.systems)
+    sensitive, words = _sensitive(sensitivities, labels, file)
     return Vocabulary(
         systems=file.systems,
         codes=table,
@@ -80,25 +92,59 @@ def compile_vocabulary(
 
 
 def _sensitive(
-    sources: Iterable[Source], labels: frozenset[str], systems: Mapping[str, str]
-) -> tuple[dict[CodeKey, str], dict[str, list[str]]]:
-    codes: dict[CodeKey, str] = {}
+    sources: Iterable[Source], labels: frozenset[str], file: CodesFile
+) -> tuple[Sensitive, dict[str, list[str]]]:
+    plain = {alias: plain_system(url) for alias, url in file.systems.items()}
+    codes: dict[str, dict[str, set[str]]] = {}
     words: dict[str, list[str]] = {}
     for source in sources:
-        file = parse(source, SensitivityFile)
-        known(source, ("sensitivity",), [file.sensitivity], labels)
-        known(source, ("codes",), file.codes, systems)
-        for alias, found in file.codes.items():
-            for code in found:
-                if (systems[alias], code) in codes:
+        entry = parse(source, SensitivityFile)
+        known(source, ("sensitivity",), [entry.sensitivity], labels)
+        known(source, ("codes",), entry.codes, plain)
+        for alias, listed in entry.codes.items():
+            table = codes.setdefault(plain[alias], {})
+            for code in _written_out(source, alias, listed, file):
+                if entry.sensitivity in table.setdefault(code, set()):
                     raise source.refuse(("codes", alias), f"{code!r} stands in two places")
-                codes[systems[alias], code] = file.sensitivity
-        for index, word in enumerate(file.words):
+                table[code].add(entry.sensitivity)
+        for index, word in enumerate(entry.words):
             if len(_start(word)) < 2:
                 why = "a word must begin with two letters or digits"
                 raise source.refuse(("words", index), why)
-            words.setdefault(file.sensitivity, []).append(word)
-    return codes, words
+            words.setdefault(entry.sensitivity, []).append(word)
+    sensitive = Sensitive(
+        codes={
+            system: {code: frozenset(about) for code, about in table.items()}
+            for system, table in codes.items()
+        },
+        names={
+            plain_system(url): plain[alias]
+            for alias, urls in file.other_names.items()
+            for url in urls
+        },
+        by_category=frozenset(plain[alias] for alias in file.by_category),
+    )
+    return sensitive, words
+
+
+def _written_out(
+    source: Source, alias: str, listed: Iterable[str], file: CodesFile
+) -> Iterator[str]:
+    """The codes of one system, each range of categories written out: ``F20-F29``."""
+    for code in listed:
+        if alias not in file.by_category:
+            yield code
+            continue
+        first, dash, last = code.partition("-")
+        if not dash:
+            yield bare_code(code)
+            continue
+        ends = [_CATEGORY.fullmatch(one) for one in (first, last)]
+        if not (ends[0] and ends[1] and ends[0][1] == ends[1][1] and first < last):
+            why = f"{code!r} is no range of categories"
+            raise source.refuse(("codes", alias), why)
+        for number in range(int(ends[0][2]), int(ends[1][2]) + 1):
+            yield f"{ends[0][1]}{number:0{len(ends[0][2])}d}"
 
 
 def _pattern(words: Iterable[str]) -> re.Pattern[str]:

@@ -155,12 +155,18 @@ class CodeGroup(BaseModel):
 
 
 class CodesFile(BaseModel):
-    """``codes.yaml``: every code that may leave, and the units."""
+    """``codes.yaml``: every code that may leave, and the units.
+
+    ``other_names``: alias -> further URLs of the system. Nothing leaves under these, but what is
+    sensitive is found under them. ``by_category``: systems whose codes begin with their category.
+    """
 
     model_config = _STRICT
 
     version: Version
     systems: dict[str, str]
+    other_names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    by_category: tuple[str, ...] = ()
     groups: tuple[CodeGroup, ...]
     units: tuple[str, ...]
     unit_synonyms: dict[str, str] = Field(default_factory=dict)
@@ -169,7 +175,9 @@ class CodesFile(BaseModel):
 class SensitivityFile(BaseModel):
     """``sensitivity/*.yaml``: one sensitivity code, its codes (alias -> codes) and its words.
 
-    A word is matched whole, in any case; ``*`` at its end matches any ending.
+    Of a system that goes by category a code stands for all below it, and ``F20-F29`` for all
+    categories from the one to the other. ``unverified``: systems whose codes were not yet held
+    against a release. A word is matched whole, in any case; ``*`` at its end matches any ending.
     """
 
     model_config = _STRICT
@@ -179,6 +187,7 @@ class SensitivityFile(BaseModel):
     title: str
     source: str
     codes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    unverified: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
 
 

@@ -29,6 +29,35 @@ class Known(NamedTuple):
     sensitivity: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Sensitive:
+    """The codes that are sensitive, by the plain name of their system.
+
+    A code of a system in ``by_category`` stands for itself and for all below it, and is kept bare:
+    F20 covers F20.9, which some write F209.
+    """
+
+    codes: Mapping[str, Mapping[str, frozenset[str]]]  # system -> code -> sensitivity codes
+    names: Mapping[str, str]  # other plain names of a system -> its own
+    by_category: frozenset[str]
+
+    def of(self, system: str, code: str) -> frozenset[str]:
+        """The sensitivity codes of a coding. One without a system could be of any."""
+        if not system:
+            return frozenset().union(*(self._of(one, code) for one in self.codes))
+        plain = plain_system(system)
+        return self._of(self.names.get(plain, plain), code)
+
+    def _of(self, system: str, code: str) -> frozenset[str]:
+        listed = self.codes.get(system)
+        if listed is None:
+            return frozenset()
+        if system not in self.by_category:
+            return listed.get(code.strip(), frozenset())
+        bare = bare_code(code)
+        return frozenset().union(*(listed.get(bare[:n], ()) for n in range(len(bare), 0, -1)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
     """All tables of one policy revision. Compared by identity: one revision has one."""
@@ -37,7 +66,7 @@ class Vocabulary:
     codes: Mapping[CodeKey, Known]
     units: frozenset[str]
     unit_synonyms: Mapping[str, str]
-    sensitive_codes: Mapping[CodeKey, str]
+    sensitive_codes: Sensitive
     sensitive_words: tuple[tuple[str, re.Pattern[str]], ...]
     sensitive_starts: frozenset[str]  # the first two or three letters of every sensitive word
     labels: frozenset[str]  # sensitivity codes that a policy can name
@@ -46,12 +75,13 @@ class Vocabulary:
         """The URL of an alias; a URL stands for itself."""
         return self.systems.get(alias, alias)
 
-    def sensitivity_of_code(self, system: str, code: str) -> str | None:
-        """The sensitivity code of a coding, or None."""
+    def sensitivities_of_code(self, system: str, code: str) -> frozenset[str]:
+        """The sensitivity codes of a coding: what its group says, and what lists it."""
+        found = self.sensitive_codes.of(system, code)
         known = self.codes.get((system, code))
         if known is not None and known.sensitivity is not None:
-            return known.sensitivity
-        return self.sensitive_codes.get((system, code))
+            return found | {known.sensitivity}
+        return found
 
     def sensitivities_of_text(self, text: str) -> frozenset[str]:
         """The sensitivity codes whose words stand in a text."""
@@ -60,6 +90,17 @@ class Vocabulary:
         if starts.isdisjoint(self.sensitive_starts):
             return frozenset()
         return frozenset(code for code, words in self.sensitive_words if words.search(text))
+
+
+def plain_system(url: str) -> str:
+    """The URL of a code system without version, scheme, case and final slash."""
+    bare = url.strip().partition("|")[0].rstrip("/").lower()
+    return bare.removeprefix("https://").removeprefix("http://")
+
+
+def bare_code(code: str) -> str:
+    """A code that goes by category, without its dot and in capitals."""
+    return code.strip().replace(".", "").upper()
 
 
 def widened(sensitivity: Iterable[str]) -> frozenset[str]:

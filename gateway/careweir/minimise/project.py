@@ -113,8 +113,7 @@ class Projector:
         known = self.vocabulary.codes.get((system, code))
         if known is None or (wanted and (system, code) not in wanted):
             return None
-        sensitivity = self.vocabulary.sensitivity_of_code(system, code)
-        if sensitivity is not None and sensitivity not in self.granted | granted:
+        if not self.vocabulary.sensitivities_of_code(system, code) <= self.granted | granted:
             return None
         return {"system": system, "code": code, "display": known.display}
 

@@ -111,8 +111,8 @@ def _walk(resource: dict[str, Any]) -> _Facts:
 
 def _note_object(value: dict[str, Any], facts: _Facts, clinical: bool) -> None:
     system, code, target = value.get("system"), value.get("code"), value.get("reference")
-    if isinstance(system, str) and isinstance(code, str):
-        facts.codings.append((system, code))
+    if isinstance(code, str):
+        facts.codings.append((system if isinstance(system, str) else "", code))
     if clinical and isinstance(target, str):
         facts.references.append(target)
     if "data" in value:
@@ -166,9 +166,7 @@ def _of_coding(system: str, code: str, vocabulary: Vocabulary) -> Iterator[str]:
     ):
         yield code
     else:
-        found = vocabulary.sensitivity_of_code(system, code)
-        if found is not None:
-            yield found
+        yield from vocabulary.sensitivities_of_code(system, code)
 
 
 def _of_text(chart: Chart, text: str, vocabulary: Vocabulary) -> frozenset[str]:

@@ -174,8 +174,8 @@ def _sendable(planned: PlannedNeed, rights: Rights) -> Iterator[CodeKey]:
         if not classes:
             continue
         granted = frozenset.intersection(*(one.sensitivity for one in classes))
-        about = vocabulary.sensitivity_of_code(*code)
-        if about is None or about in granted | rights.sensitivity | rights.confidentiality:
+        about = vocabulary.sensitivities_of_code(*code)
+        if about <= granted | rights.sensitivity | rights.confidentiality:
             yield code
 
 
