@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,45 @@ def test_policies_are_tested_explained_and_compared(tmp_path: Path) -> None:
     asked = ("--role", "radiologist", "--purpose", "TREAT", "--capability")
     assert careweir("policy", "explain", *asked, "chest-xray-findings").returncode == 0
     assert careweir("policy", "explain", *asked, "sepsis-risk").returncode == 3
+
+
+def test_a_comparison_says_in_words_who_gains_what(tmp_path: Path) -> None:
+    shipped, wider = ROOT / "policies", shutil.copytree(ROOT / "policies", tmp_path / "wider")
+    roles = wider / "roles.yaml"
+    narrow = "classes: [age, sex, imaging-reports, report-text]"
+    text = roles.read_text(encoding="utf-8")
+    assert narrow in text
+    roles.write_text(text.replace(narrow, narrow[:-1] + ", notes]"), encoding="utf-8")
+
+    changed = careweir("policy", "diff", str(shipped), str(wider))
+    same = careweir("policy", "diff", str(shipped), str(shipped))
+
+    lines = changed.stderr.decode().splitlines()
+    assert changed.returncode == 1
+    assert any(
+        line.startswith("radiologist for TREAT, lexia-entities gains DocumentReference.content")
+        for line in lines
+    )
+    assert not any("loses" in line for line in lines)
+    assert same.stderr.decode() == "nothing changes: no role gains or loses a path with any tool\n"
+
+
+def test_a_name_that_the_policy_does_not_know_is_pointed_out() -> None:
+    asked = ("--role", "ed_physician", "--purpose", "treat")
+    named = (*asked, "--tool", "acme-sepsis", "--site", "mars", "-")
+
+    explained = careweir("policy", "explain", *asked, "--capability", "crystal-ball")
+    shown = careweir("minimise", *named, stdin=CHART)
+
+    hints = explained.stderr.decode().splitlines()
+    assert (explained.returncode, shown.returncode) == (3, 3)
+    assert hints[:2] == [
+        "this policy knows no role 'ed_physician'; is ed-physician meant?",
+        "this policy knows no purpose 'treat'; is TREAT meant?",
+    ]
+    assert hints[2].startswith("this policy knows no capability 'crystal-ball'; it knows chest-")
+    assert "this policy knows no site 'mars'; it knows north, south" in shown.stderr.decode()
+    assert json.loads(shown.stdout)["payload"] is None
 
 
 @pytest.mark.parametrize(

@@ -106,3 +106,21 @@ def test_every_transform_is_explained_in_words() -> None:
     document, _ = printed(moved, explain=True)
 
     assert any("moved by the same number of days" in line for line in document["explain"])
+
+
+def overridden(*, break_glass: bool) -> tuple[dict[str, Any], int]:
+    return minimise_document(
+        BODY, role="ed-physician", purpose="BTG", tool=SEPSIS, policies=policies(), site="north",
+        as_of=AS_OF, explain=True, break_glass=break_glass,
+    )  # fmt: skip
+
+
+def test_an_override_is_shown_as_one_and_needs_to_be_said() -> None:
+    shown, allowed = overridden(break_glass=True)
+    denied, refused = overridden(break_glass=False)
+
+    flagged = "This is an emergency override: it is flagged and listed for the privacy officer."
+    assert (allowed, refused) == (0, 3)
+    assert flagged in shown["explain"]
+    assert flagged not in denied["explain"]
+    assert flagged not in printed(explain=True)[0]["explain"]

@@ -8,6 +8,7 @@ import typer
 
 from careweir.cli.options import Config
 from careweir.cli.out import Refused, as_moment, emit, read_input, say
+from careweir.cli.words import undeclared
 from careweir.errors import QuestionInvalid
 from careweir.minimise.command import minimise_document
 from careweir.minimise.manifest import Manifest
@@ -28,6 +29,7 @@ def minimise(
     purpose: Annotated[str, typer.Option(help="Purpose of use, e.g. TREAT.")],
     tool: Annotated[str, typer.Option(help="Tool id, e.g. acme-sepsis.")],
     site: Annotated[str | None, typer.Option(help="Site of who asks.")] = None,
+    break_glass: Annotated[bool, typer.Option(help="With an emergency override.")] = False,
     as_of: Annotated[str | None, typer.Option(help="Count time windows back from here.")] = None,
     explain: Annotated[bool, typer.Option(help="Say in words which rule decided what.")] = False,
     config: Config = None,
@@ -49,11 +51,14 @@ def minimise(
             tool=house.tools[tool],
             policies=house.policies,
             site=site,
+            break_glass=break_glass,
             as_of=as_moment(as_of),
             explain=explain,
         )
     except QuestionInvalid as error:
         raise Refused(f"{error.path or 'input'}: {error.detail}") from None
+    for hint in undeclared(house.policies, role=role, purpose=purpose, site=site):
+        say(hint)
     if shown["payload"] is not None:
         adapter, when = house.adapters[house.tools[tool].adapter], as_moment(as_of) or utc_now()
         _seal(shown, house.tools[tool], adapter, when=rfc3339(when), with_request=explain)

@@ -15,6 +15,7 @@ from careweir.access.explain import explain as policy_explain
 from careweir.access.lint import lint as policy_lint
 from careweir.cli.options import Config
 from careweir.cli.out import Refused, as_moment, emit, say
+from careweir.cli.words import undeclared
 from careweir.errors import QuestionInvalid
 from careweir.minimise import Chart, read_chart
 from careweir.minimise.compare import counted
@@ -57,6 +58,10 @@ def explain(
     house = load_house(config)
     if tool is not None and tool not in house.tools:
         raise Refused(f"no such tool: known are {', '.join(house.tools)}")
+    for hint in undeclared(
+        house.policies, role=role, purpose=purpose, capability=capability, site=site
+    ):
+        say(hint)
     found = policy_explain(
         house.policies,
         role=role,
@@ -94,14 +99,19 @@ def diff(
     before, after = PolicySet.load(old), PolicySet.load(new)
     tools = load_house(new).tools.values()
     found = policy_diff(before, after, tools)
+    for line in _changes(found["changes"]):
+        say(line)
     if charts is not None:
         read = _charts(charts)
         found["charts"] = len(read)
         found["counted"] = counted(before, after, tools, read, as_of=as_moment(as_of))
         for line in _sentences(found["counted"]):
             say(line)
+    changed = bool(found["changes"] or found.get("counted"))
+    if not changed:
+        say("nothing changes: no role gains or loses a path with any tool")
     emit(found)
-    raise typer.Exit(1 if found["changes"] or found.get("counted") else 0)
+    raise typer.Exit(1 if changed else 0)
 
 
 def _charts(places: list[Path]) -> list[Chart]:
@@ -119,6 +129,21 @@ def _charts(places: list[Path]) -> list[Chart]:
     if not found:
         raise Refused("no chart found")
     return found
+
+
+def _changes(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What a role gains or loses with a tool, said once for all purposes and sites."""
+    alike: dict[tuple[object, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        key = (row["role"], row["tool"], tuple(row["gained"]), tuple(row["lost"]))
+        alike.setdefault(key, []).append(row)
+    for (role, tool, gained, lost), cases in alike.items():
+        purposes = sorted({case["purpose"] for case in cases})
+        sites = {case["site"] for case in cases}
+        at = "" if None in sites else f" at {', '.join(sorted(sites))}"
+        for verb, paths in (("gains", gained), ("loses", lost)):
+            if paths:
+                yield f"{role} for {', '.join(purposes)}{at}, {tool} {verb} {', '.join(paths)}"
 
 
 def _sentences(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -145,5 +170,6 @@ def lint(config: Config = None) -> None:
         say(f"{remark['at']}: {remark['rule']}: {remark['message']}")
     for note in found["notes"]:
         say(f"{note['at']}: meant so: {note['message']}")
+    say(f"{len(found['remarks'])} faults, {len(found['notes'])} meant so")
     emit(found)
     raise typer.Exit(1 if found["remarks"] else 0)

@@ -36,6 +36,7 @@ def minimise_document(
     site: str | None,
     as_of: datetime | None,
     explain: bool,
+    break_glass: bool = False,
 ) -> tuple[dict[str, Any], int]:
     """The document that the command prints, and its exit code (0, or 3 when denied).
 
@@ -43,7 +44,9 @@ def minimise_document(
     two outputs can be compared; a real disclosure draws its own. Raises QuestionInvalid.
     """
     chart = read_chart(bundle, subject=None)
-    decision = decide_for_tool(policies, tool, role=role, purpose=purpose, site=site)
+    decision = decide_for_tool(
+        policies, tool, role=role, purpose=purpose, site=site, break_glass=break_glass
+    )
     minimised = minimise(
         chart,
         tool,
@@ -66,11 +69,19 @@ def minimise_document(
 
 
 def decide_for_tool(
-    policies: PolicySet, tool: Tool, *, role: str, purpose: str, site: str | None
+    policies: PolicySet,
+    tool: Tool,
+    *,
+    role: str,
+    purpose: str,
+    site: str | None,
+    break_glass: bool = False,
 ) -> Decision:
     """The decision for the first capability of the tool that is permitted, else for its first."""
     decisions = [
-        policies.decide(role=role, purpose=purpose, capability=capability, site=site)
+        policies.decide(
+            role=role, purpose=purpose, capability=capability, site=site, break_glass=break_glass
+        )
         for capability in tool.capabilities
     ]
     return next((one for one in decisions if one.effect == "permit"), decisions[0])
@@ -94,6 +105,10 @@ def explanation(decision: Decision, manifest: Manifest) -> list[str]:
     """The manifest in sentences: the rules that decided, what goes, what stays and why."""
     verb = {"permit": "Permitted", "deny": "Denied"}[decision.effect]
     lines = [f"{verb}: {rule}." for rule in decision.because]
+    if decision.break_glass:
+        lines.append(
+            "This is an emergency override: it is flagged and listed for the privacy officer."
+        )
     if manifest.sent:
         lines.append(f"{manifest.tool} receives {', '.join(manifest.sent)}.")
     else:
