@@ -49,7 +49,7 @@ def void_reason(resource: dict[str, Any]) -> str | None:
         return "entered in error or refuted"
     if resource.get("focus"):
         return "is about something else than the patient (focus)"
-    if resource.get("doNotPerform") not in (None, False):
+    if not any(resource.get("doNotPerform") is said for said in (None, False)):  # 0 is neither
         return "says what must not be done"
     if "modifierExtension" in resource or "implicitRules" in resource:
         return "could mean something else by a rule that we do not know"
