@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 CodeKey = tuple[str, str]  # (system URL, code)
 
 START_LENGTH = 3
+CODES_KEPT_MAX = 65_536
 _WORD = re.compile(r"[^\W_]+")
 
 # Source: HL7 v3-ActCode; security labels treat these four as one family, since ETH and SUD stand
@@ -70,6 +71,7 @@ class Vocabulary:
     sensitive_words: tuple[tuple[str, re.Pattern[str]], ...]
     sensitive_starts: frozenset[str]  # the first two or three letters of every sensitive word
     labels: frozenset[str]  # sensitivity codes that a policy can name
+    _about: dict[CodeKey, frozenset[str]] = field(default_factory=dict, repr=False)
 
     def system_url(self, alias: str) -> str:
         """The URL of an alias; a URL stands for itself."""
@@ -77,10 +79,14 @@ class Vocabulary:
 
     def sensitivities_of_code(self, system: str, code: str) -> frozenset[str]:
         """The sensitivity codes of a coding: what its group says, and what lists it."""
-        found = self.sensitive_codes.of(system, code)
-        known = self.codes.get((system, code))
-        if known is not None and known.sensitivity is not None:
-            return found | {known.sensitivity}
+        found = self._about.get((system, code))
+        if found is None:
+            found = self.sensitive_codes.of(system, code)
+            known = self.codes.get((system, code))
+            if known is not None and known.sensitivity is not None:
+                found |= {known.sensitivity}
+            if len(self._about) < CODES_KEPT_MAX:
+                self._about[system, code] = found
         return found
 
     def sensitivities_of_text(self, text: str) -> frozenset[str]:
