@@ -21,10 +21,11 @@ from careweir.audit.chain import entry_hash, writer_prefix
 from careweir.audit.entry import Row, agrees
 from careweir.audit.note import ORIGIN, Signer
 from careweir.audit.report import Findings
-from careweir.audit.seal import Begun
+from careweir.audit.seal import Begun, ranges_of
 from careweir.audit.store import Seal
 from careweir.audit.verify import verify_source
 from careweir.audit.walk import RawRow, Walk
+from careweir.audit.witness import FileWitness
 
 KEYS = AuditKeys(mac=b"m" * 32, patient=b"p" * 32, signing=b"s" * 32)
 KEY = Signer(ORIGIN, b"s" * 32).key
@@ -148,6 +149,18 @@ def drop_writer(rows: Rows, source: random.Random) -> Rows:
     return [row for row in rows if row.writer != writer]
 
 
+def restore(rows: Rows, seals: Sequence[Seal], source: random.Random) -> Held:
+    """An older copy of everything: of one piece, so only a witness knows that there was more."""
+    kept = seals[: source.randrange(1, len(seals))]
+    sealed = {
+        (run.writer, seq)
+        for seal in kept
+        for run in ranges_of(seal)
+        for seq in range(run.first, run.last + 1)
+    }
+    return Held([row for row in rows if (row.writer, row.seq) in sealed], kept)
+
+
 TAMPERINGS: list[Callable[[Rows, random.Random], Rows]] = [
     edit,
     edit_column,
@@ -160,26 +173,51 @@ TAMPERINGS: list[Callable[[Rows, random.Random], Rows]] = [
 ]
 
 
-def test_the_untouched_rows_are_clean(sealed: tuple[Rows, list[Seal]]) -> None:
-    report = verify_source(Held(*sealed), keys=KEYS, trusted=[KEY])
+def test_an_older_copy_is_of_one_piece_where_no_witness_is_asked(
+    sealed: tuple[Rows, list[Seal]],
+) -> None:
+    held = restore(*sealed, random.Random(7))
+
+    assert verify_source(held, keys=KEYS, trusted=[KEY]).status != "tampered"
+
+
+def test_the_untouched_rows_are_clean(sealed: tuple[Rows, list[Seal]], witness: Path) -> None:
+    report = verify_source(Held(*sealed), keys=KEYS, trusted=[KEY], witness=witness)
 
     assert (report.status, report.sealed) == ("clean", len(sealed[0]))
 
 
+@pytest.fixture(scope="module")
+def witness(sealed: tuple[Rows, list[Seal]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a witness elsewhere has seen: every checkpoint."""
+    path: Path = tmp_path_factory.mktemp("witness") / "checkpoints"
+    kept = FileWitness(path)
+
+    async def story() -> None:
+        for seal in sealed[1]:
+            await kept.publish(seal.note)
+
+    asyncio.run(story())
+    return path
+
+
 def test_every_random_tampering_of_sealed_rows_is_caught_and_named(
-    sealed: tuple[Rows, list[Seal]],
+    sealed: tuple[Rows, list[Seal]], witness: Path
 ) -> None:
     rows, seals = sealed
     seed = 20260302
     source = random.Random(seed)
     named: Counter[str] = Counter()
     for number in range(ROUNDS):
-        tamper = TAMPERINGS[number % len(TAMPERINGS)]
-        changed = tamper(rows, source)
-        if changed == rows:
+        kind = number % (len(TAMPERINGS) + 1)
+        if kind == len(TAMPERINGS):
+            held, name = restore(rows, seals, source), "restore"
+        else:
+            held, name = Held(TAMPERINGS[kind](rows, source), seals), TAMPERINGS[kind].__name__
+        if held.rows == rows:
             continue
-        report = verify_source(Held(changed, seals), keys=KEYS, trusted=[KEY])
-        assert report.status == "tampered", (seed, number, tamper.__name__)
+        report = verify_source(held, keys=KEYS, trusted=[KEY], witness=witness)
+        assert report.status == "tampered", (seed, number, name)
         assert report.first_bad is not None
         named[report.first_bad.problem] += 1
 

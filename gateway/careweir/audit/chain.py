@@ -9,8 +9,10 @@ What is hashed is the stored bytes, never a second encoding of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import count, repeat
+from struct import Struct
 
 from careweir.audit.entry import Encoded, Row
 
@@ -26,6 +28,23 @@ def writer_prefix(writer: str) -> bytes:
 def entry_hash(prev_hash: bytes, prefix: bytes, seq: int, body: bytes) -> bytes:
     """The hash that binds a body to its place in its writer's chain."""
     return sha256(prev_hash + prefix + seq.to_bytes(8, "big") + body).digest()
+
+
+def places(prefix: bytes, first: int) -> Iterator[bytes]:
+    """A writer's prefix with each number from ``first`` on, without end."""
+    return map(Struct(f">{len(prefix)}sQ").pack, repeat(prefix), count(first))
+
+
+def hashes_of(before: bytes, prefix: bytes, first: int, bodies: Sequence[bytes]) -> list[bytes]:
+    """The hashes of entries that follow each other; ``before`` is the hash ahead of them.
+
+    TypeError where a body is not bytes.
+    """
+    last = before
+    return [
+        last := sha256(last + place + body).digest()
+        for body, place in zip(bodies, places(prefix, first), strict=False)
+    ]
 
 
 def mac_of(key: bytes) -> Callable[[bytes], bytes]:

@@ -17,11 +17,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import orjson
 
 from careweir.audit.entry import COLUMNS, Encoded, Query, Row, encoded_from_body
+from careweir.audit.export_run import take_run
 from careweir.audit.report import Findings, Problem
 from careweir.audit.seal import Begun
 from careweir.audit.source import feed_archived
@@ -30,7 +32,6 @@ from careweir.audit.walk import RawRow, Walk
 
 EXPORT_VERSION = 1
 BATCH_LINES = 1_000
-LINE_BYTES_MAX = 16 * 1024 * 1024
 _BODY = b',"body":'
 _SEAL, _BEGUN, _ARCHIVED = b'{"seal":', b'{"begun":', b'{"archived":'
 _PLACE = ("writer", "seq", "prev_hash", "hash", "mac")
@@ -158,6 +159,16 @@ class ExportSource:
             return
         seals: list[Seal] = []
         self.seals = seals
+        while batch := list(islice(lines, BATCH_LINES)):
+            if not take_run(batch, walk) and self._take_each(batch, walk, findings, seals):
+                return
+            yield
+        findings.add(Problem("export_cut"))
+
+    def _take_each(
+        self, lines: Sequence[bytes], walk: Walk, findings: Findings, seals: list[Seal]
+    ) -> bool:
+        """Take lines one by one; is the last of them the last of the export?"""
         rows: list[Row] = []
         for line in lines:
             try:
@@ -167,17 +178,12 @@ class ExportSource:
                 rows.append(row_of(line.rstrip(b"\n")))
             except (ValueError, TypeError, KeyError, AttributeError):
                 _take(walk, rows)
-                yield
                 if _is_last(line, walk.entries):
-                    return
+                    return True
                 walk.unreadable("a line of the export is not an entry")
                 rows = []
-            if len(rows) == BATCH_LINES:
-                _take(walk, rows)
-                yield
-                rows = []
         _take(walk, rows)
-        findings.add(Problem("export_cut"))
+        return False
 
     def _head_line(self, line: bytes, walk: Walk, findings: Findings, seals: list[Seal]) -> None:
         """A line that is no entry: a seal, where an archive begins, or what archives hold."""

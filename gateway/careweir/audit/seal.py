@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import orjson
 
-from careweir.audit.chain import writer_prefix
+from careweir.audit.chain import places, writer_prefix
 from careweir.audit.merkle import Frontier, Tree, leaf_hash
 from careweir.audit.note import NoteInvalid, Signer, VerifierKey, open_note
 from careweir.audit.store import Archived, Head, Seal, Store
@@ -314,11 +314,7 @@ class SealCheck:
             return
         prefix = self._prefixes.setdefault(run.writer, writer_prefix(run.writer))
         count = run.last - run.first + 1
-        head = b"\0" + prefix
-        self._frontier.extend(
-            [
-                sha256(head + seq.to_bytes(8, "big") + digest).digest()
-                for seq, digest in enumerate(waiting[:count], start=start)
-            ]
-        )
+        heads = places(b"\0" + prefix, start)
+        leaves = zip(waiting[:count], heads, strict=False)
+        self._frontier.extend([sha256(head + digest).digest() for digest, head in leaves])
         self._waiting[run.writer] = run.last + 1, waiting[count:]

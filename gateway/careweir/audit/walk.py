@@ -1,38 +1,38 @@
 """Walks over rows in the order in which they were written and checks each against its chain.
 
 What is sound is checked a batch at a time: one SHA-256 and one HMAC a row, and all the comparisons
-at once, without a step of Python for each. Only a batch in which something does not fit is looked
-at row by row. That the searchable columns are those of the hashed body the source has already
-found out where that is cheapest (``agrees``): a body begins with its facts in a fixed order, so it
-is enough to encode some short columns and compare the beginning; no body is decoded. What does not
-fit is handed to ``_examine``, which finds out what was changed.
+at once: the chain is computed from the bodies (``ahead``) and held against what is stored. Only a
+batch in which something does not fit is looked at row by row. That the searchable columns are
+those of the hashed body the source has already found out where that is cheapest (``agrees``): a
+body begins with its facts in a fixed order, so it is enough to encode some short columns and
+compare the beginning; no body is decoded. What does not fit is handed to ``_examine``, which finds
+out what was changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
 from careweir.audit.announce import announcement
-from careweir.audit.chain import GENESIS, entry_hash, mac_of, writer_prefix
-from careweir.audit.entry import COLUMNS, Row, agrees, columns_of
+from careweir.audit.chain import GENESIS, entry_hash, hashes_of, mac_of, writer_prefix
+from careweir.audit.entry import Row
 from careweir.audit.keys import mac_id
 from careweir.audit.note import VerifierKey
 from careweir.audit.report import Findings, Problem
+from careweir.audit.told import archived_to, predecessors, wrong_columns
 
 # position, writer, seq, prev_hash, hash, mac, body, recorded, disclosure, type, agrees. After
 # tampering any of them may be of any type, so nothing is promised about them.
 RawRow: TypeAlias = tuple[Any, ...]
 Full: TypeAlias = Callable[[RawRow], Row | None]
 Mac: TypeAlias = Callable[[bytes], bytes]
-_Run: TypeAlias = "tuple[_Chain, list[bytes], str, Mac | None]"
 
-
-_TURNS = frozenset({"open", "close", "key", "archive"})
+_TOLD = frozenset({"intent", "outcome", "open", "close", "key", "archive"})
 
 
 @dataclass(slots=True)
@@ -46,6 +46,32 @@ class _Chain:
     mac: Mac | None = None  # of the key that this writer uses, known from its first row on
     fresh: list[bytes] = field(default_factory=list)  # hashes that ``SealCheck`` has not seen
     doubt: tuple[int, bytes] | None = None  # a problem's index, and the hash if the body is right
+
+
+class Place(NamedTuple):
+    """Where the last entry that was taken stands: in its chain, and in the record."""
+
+    writer: str
+    seq: int
+    position: int
+
+
+class Ahead(NamedTuple):
+    """What the next entries of a chain must be; ``macs`` is None where no key was given."""
+
+    chain: _Chain
+    mac: Mac | None
+    hashes: list[bytes]
+    macs: list[bytes] | None
+    recorded: str
+
+    def fits(self, prevs: Sequence[Any], hashes: Sequence[Any], macs: Sequence[Any]) -> bool:
+        """Are these the stored columns of such entries?"""
+        return (
+            list(hashes) == self.hashes
+            and list(prevs) == [self.chain.hash, *self.hashes[:-1]]
+            and (self.macs is None or list(macs) == self.macs)
+        )
 
 
 class Walk:
@@ -97,11 +123,58 @@ class Walk:
                 self._take_one(row, full)
         self.entries += len(rows)
 
-    def _take_sound(self, rows: Sequence[RawRow]) -> bool:
-        """Take a batch if all of it is sound; else leave everything as it was.
+    def place(self) -> Place | None:
+        """Where the walk has come to."""
+        last = self._last
+        return Place(last.writer, last.seq, self._position) if last else None
 
-        Where a key is announced, what follows in the batch depends on it: then row by row.
+    def ahead(
+        self, writer: str, bodies: Sequence[bytes], recorded: Sequence[str], types: Sequence[str]
+    ) -> Ahead | None:
+        """The hashes and MACs that a writer's next entries have if nobody changed them.
+
+        None where only a closer look can tell: while the chain's key is not known yet, after an
+        entry that did not fit, where a key is announced (what follows depends on it), and where
+        the clock went back.
         """
+        chain = self.chains.get(writer)
+        if chain is None or "key" in types or (chain.mac is None and self._macs):
+            return None
+        return self._ahead(chain, chain.mac, bodies, recorded)
+
+    def follow(
+        self, ahead: Ahead, bodies: Sequence[bytes], types: Sequence[str],
+        disclosures: Sequence[str | None], position: int = 0,
+    ) -> None:  # fmt: skip
+        """Take entries that are as they were foreseen; ``position`` is the last one's."""
+        first = ahead.chain.seq + 1
+        self._advance(ahead)
+        self._position = position
+        self.entries += len(bodies)
+        for at, type_ in enumerate(types):
+            if type_ in _TOLD:
+                self._told(ahead.chain, type_, disclosures[at], first + at, bodies[at])
+
+    def _ahead(
+        self, chain: _Chain, mac: Mac | None, bodies: Sequence[bytes], recorded: Sequence[str]
+    ) -> Ahead | None:
+        in_order = recorded[0] >= chain.recorded and list(recorded) == sorted(recorded)
+        if chain.doubt is not None or not in_order:
+            return None
+        try:
+            hashes = hashes_of(chain.hash, chain.prefix, chain.seq + 1, bodies)
+        except TypeError:
+            return None
+        return Ahead(chain, mac, hashes, list(map(mac, hashes)) if mac else None, recorded[-1])
+
+    def _advance(self, ahead: Ahead) -> None:
+        chain = self._last = ahead.chain
+        chain.seq += len(ahead.hashes)
+        chain.hash, chain.recorded, chain.mac = ahead.hashes[-1], ahead.recorded, ahead.mac
+        chain.fresh += ahead.hashes
+
+    def _take_sound(self, rows: Sequence[RawRow]) -> bool:
+        """Take a batch if all of it is sound; else leave everything as it was."""
         if "key" in [row[9] for row in rows]:
             return False
         positions = [row[0] for row in rows]
@@ -120,41 +193,25 @@ class Walk:
             return False
         for run in runs:
             assert run is not None
-            chain, hashes, recorded, mac = run
-            chain.seq += len(hashes)
-            chain.hash, chain.recorded, chain.mac = hashes[-1], recorded, mac
-            chain.fresh += hashes
-            self._last = chain
+            self._advance(run)
         self._position = positions[-1]
         for row in rows:
-            if row[9] == "intent" or row[9] == "outcome" or row[9] in _TURNS:
-                self._told(self.chains[row[1]], row)
+            if row[9] in _TOLD:
+                self._told(self.chains[row[1]], row[9], row[8], row[2], row[6])
         return True
 
-    def _sound_run(self, writer: Any, rows: list[RawRow]) -> _Run | None:
+    def _sound_run(self, writer: Any, rows: list[RawRow]) -> Ahead | None:
         """What a run of one writer's rows moves its chain to; None unless all of it is sound."""
         chain = self._chain_of(writer)
-        if chain.writer != writer or chain.doubt is not None:
+        if chain.writer != writer:
             return None
         _, _, seqs, prevs, hashes, macs, bodies, recorded, _, _, agree = zip(*rows, strict=True)
-        first, prefix = chain.seq + 1, chain.prefix
+        first = chain.seq + 1
+        if seqs != tuple(range(first, first + len(rows))) or not all(agree):
+            return None
         mac = chain.mac or self._mac_of_first(chain, hashes[0], macs[0])
-        sound = (
-            seqs == tuple(range(first, first + len(rows)))
-            and prevs == (chain.hash, *hashes[:-1])
-            and hashes
-            == tuple(
-                [
-                    sha256(prev + prefix + seq.to_bytes(8, "big") + body).digest()
-                    for prev, seq, body in zip(prevs, seqs, bodies, strict=True)
-                ]
-            )
-            and (mac is None or macs == tuple(map(mac, hashes)))
-            and all(agree)
-            and recorded[0] >= chain.recorded
-            and list(recorded) == sorted(recorded)
-        )
-        return (chain, list(hashes), recorded[-1], mac) if sound else None
+        ahead = self._ahead(chain, mac, bodies, recorded)
+        return ahead if ahead and ahead.fits(prevs, hashes, macs) else None
 
     def _take_one(self, row: RawRow, full: Full) -> None:
         position, writer, seq, prev, digest, mac, body, recorded, _, _, agrees = row
@@ -184,7 +241,7 @@ class Walk:
         if recorded < chain.recorded:
             self.clock_went_back += 1
         chain.recorded = recorded
-        self._told(chain, row)
+        self._told(chain, row[9], row[8], seq, body)
 
     def _mac_of_first(self, chain: _Chain, digest: Any, mac: Any) -> Mac | None:
         """The key that a writer's first row shows it to use; one that was replaced begins none."""
@@ -196,14 +253,15 @@ class Walk:
                 return made
         return self._macs[0][1]
 
-    def _told(self, chain: _Chain, row: RawRow) -> None:
+    def _told(
+        self, chain: _Chain, type_: str, disclosure: str | None, seq: int, body: bytes
+    ) -> None:
         """What a row says beyond its place in its chain."""
-        type_, body = row[9], row[6]
         if type_ == "intent":
-            self.open_intents[row[8]] = (chain.writer, row[2])
+            self.open_intents[disclosure] = (chain.writer, seq)
         elif type_ == "outcome":
-            self.open_intents.pop(row[8], None)
-        elif type_ in _TURNS:
+            self.open_intents.pop(disclosure, None)
+        elif type_ in _TOLD:
             self._turn(chain, type_, body)
 
     def fresh(self) -> dict[str, list[bytes]]:
@@ -269,7 +327,7 @@ class Walk:
             self._add("chain_broken", chain, row.seq)
         if chain.mac is not None and chain.mac(row.hash) != row.mac:
             self._add("mac_mismatch", chain, row.seq)
-        elif wrong := _wrong_columns(row):
+        elif wrong := wrong_columns(row):
             self._add("column_mismatch", chain, row.seq, ", ".join(wrong))
         elif self._findings.count == before and position != self._position + 1 and self.contiguous:
             self._add("column_mismatch", chain, row.seq, "position")
@@ -311,11 +369,11 @@ class Walk:
             self._follow(chain, body)
             return
         if type_ == "archive":
-            self.archived_to = max(self.archived_to, _archived_to(body))
+            self.archived_to = max(self.archived_to, archived_to(body))
             return
         chain.closed = type_ == "close"
         if type_ == "open":
-            for writer, seq, digest in _predecessors(body):
+            for writer, seq, digest in predecessors(body):
                 self._check_predecessor(writer, seq, digest, chain.writer)
 
     def _follow(self, chain: _Chain, body: bytes) -> None:
@@ -343,33 +401,3 @@ class Walk:
 
     def _add(self, kind: str, chain: _Chain, seq: int, detail: str = "") -> None:
         self._findings.add(Problem(kind, chain.writer, seq, detail))
-
-
-def _wrong_columns(row: Row) -> list[str]:
-    """Which columns are not those of the body."""
-    columns = row[6:]
-    try:
-        if agrees(row.body, columns):
-            return []
-        said = columns_of(row.body)
-        wrong = [n for n, old, new in zip(COLUMNS, said, columns, strict=True) if old != new]
-        return wrong or ["not as they stand in the entry"]
-    except (TypeError, ValueError, KeyError):
-        return ["not text"]
-
-
-def _archived_to(body: bytes) -> int:
-    """Up to which leaf an ``archive`` entry has put the record aside; 0 if it is none."""
-    try:
-        return int(orjson.loads(body)["what"]["to"])
-    except (TypeError, ValueError, KeyError):
-        return 0
-
-
-def _predecessors(body: bytes) -> Iterable[tuple[str, int, str]]:
-    """The heads that an ``open`` entry names; nothing if its body is not one."""
-    try:
-        named = orjson.loads(body)["what"]["predecessors"]
-        return [(str(head["writer"]), int(head["seq"]), str(head["hash"])) for head in named]
-    except (TypeError, ValueError, KeyError):
-        return []
