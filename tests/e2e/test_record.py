@@ -150,11 +150,18 @@ def test_the_record_is_exported_searched_and_verified_offline(tmp_path: Path) ->
     with serving(data) as gateway:
         receipt = gateway.ask(sepsis()).json()["audit"]
         checkpoint = wait_for_checkpoint(gateway, receipt)
+        earlier = {"first": checkpoint.splitlines()[1]}
+        kept = gateway.get("/v1/audit/consistency", params=earlier)
+        others = gateway.get("/v1/audit/consistency", params=earlier, role="coder").status_code
+        never = gateway.get("/v1/audit/consistency", params={"first": 10**6}).status_code
+    answer = tmp_path / "answer.json"
+    answer.write_text(json.dumps({"audit": receipt}))
 
     exported = careweir("audit", "export", "--format", "ndjson", "--data", str(data))
     file = tmp_path / "audit.ndjson"
     file.write_bytes(exported.stdout)
-    verified = careweir("audit", "verify", "--export", str(file), "--keys", str(data / "keys"))
+    verified = careweir("audit", "verify", "--export", str(file), "--keys", str(data / "keys"),
+                        "--receipt", str(answer))  # fmt: skip
     found = careweir("audit", "search", "--patient", "Patient/demo-septic", "--type", "intent",
                      "--data", str(data))  # fmt: skip
     nobody = careweir("audit", "search", "--patient", "Patient/x", "--data", str(data))
@@ -162,6 +169,7 @@ def test_the_record_is_exported_searched_and_verified_offline(tmp_path: Path) ->
     events = careweir("audit", "export", "--format", "ocsf", "--data", str(data))
 
     assert checkpoint.startswith("careweir")
+    assert (kept.json()["earlier"], others, never) == (checkpoint, 403, 404)
     assert verified.returncode == 0, verified.stderr
     rows = [json.loads(line) for line in found.stdout.splitlines()]
     assert {row["tool"] for row in rows} == {"acme-sepsis", "beacon-sepsis"}

@@ -264,8 +264,20 @@ async def proof(request: Request, writer: str, seq: int) -> Response:
     services, actor = _services(request), await _actor(request)
     check_reader(actor)
     found = await services.trail.proof(writer, seq)
+    await services.ledger.read(actor, what="proof", found=int(found is not None))
     if found is None:
         raise NotFound("no such entry, or not sealed yet")
+    return _json(found._asdict())
+
+
+@router.get("/v1/audit/consistency", openapi_extra=openapi.READ)
+async def consistency(request: Request, first: int, second: int | None = None) -> Response:
+    """That the tree of a checkpoint begins with that of an earlier one (RFC 6962)."""
+    services, actor = _services(request), await _actor(request)
+    check_reader(actor)
+    found = await services.trail.extension(first, second)
+    if found is None:
+        raise NotFound("no two checkpoints of such sizes")
     return _json(found._asdict())
 
 

@@ -3,8 +3,8 @@
 from careweir.audit.entry import JSON, Entry, Query, Receipt, Stored
 from careweir.audit.keys import AuditKeys
 from careweir.audit.opening import open_trail
+from careweir.audit.port import AuditTrail
 from careweir.audit.report import Problem, Report
-from careweir.audit.trail import AuditTrail
 from careweir.audit.verify import verify
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from careweir.audit.entry import Query, Stored
-from careweir.audit.trail import AuditTrail
+from careweir.audit.port import AuditTrail
 
 COUNTED_MAX = 100_000
 MERGED_MAX = 10_000

@@ -49,12 +49,12 @@ class Tree:
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """The proof that leaf ``index`` stands in the tree of ``size`` leaves."""
         assert 0 <= index < size <= len(self)
-        return self._path(index, 0, size)
+        return [self._range(*span) for span in inclusion_spans(index, 0, size)]
 
     def consistency(self, first: int, second: int) -> list[bytes]:
         """The proof that the tree of ``second`` leaves begins with that of ``first``."""
         assert 0 < first <= second <= len(self)
-        return self._subproof(first, 0, second, True) if first < second else []
+        return [self._range(*span) for span in consistency_spans(first, second)]
 
     def _range(self, start: int, end: int) -> bytes:
         """The root over leaves start … end, where start is aligned to the span."""
@@ -65,23 +65,32 @@ class Tree:
         split = start + (1 << level)
         return node_hash(self._range(start, split), self._range(split, end))
 
-    def _path(self, index: int, start: int, end: int) -> list[bytes]:
-        if end - start == 1:
-            return []
-        split = start + _split(end - start)
-        if index < split:
-            return [*self._path(index, start, split), self._range(split, end)]
-        return [*self._path(index, split, end), self._range(start, split)]
 
-    def _subproof(self, first: int, start: int, end: int, whole: bool) -> list[bytes]:
-        if first == end - start:
-            return [] if whole else [self._range(start, end)]
-        half = _split(end - start)
-        if first <= half:
-            inner = self._subproof(first, start, start + half, whole)
-            return [*inner, self._range(start + half, end)]
-        inner = self._subproof(first - half, start + half, end, False)
-        return [*inner, self._range(start, start + half)]
+Span = tuple[int, int]  # some leaves that follow each other: the first, and the one past the last
+
+
+def inclusion_spans(index: int, start: int, end: int) -> list[Span]:
+    """The leaves under each hash of the proof that ``index`` stands among start … end."""
+    if end - start == 1:
+        return []
+    split = start + _split(end - start)
+    if index < split:
+        return [*inclusion_spans(index, start, split), (split, end)]
+    return [*inclusion_spans(index, split, end), (start, split)]
+
+
+def consistency_spans(first: int, second: int) -> list[Span]:
+    """The leaves under each hash of the proof that one tree begins with the other."""
+    return _extension(first, 0, second, True) if first < second else []
+
+
+def _extension(first: int, start: int, end: int, whole: bool) -> list[Span]:
+    if first == end - start:
+        return [] if whole else [(start, end)]
+    half = _split(end - start)
+    if first <= half:
+        return [*_extension(first, start, start + half, whole), (start + half, end)]
+    return [*_extension(first - half, start + half, end, False), (start, start + half)]
 
 
 def _split(size: int) -> int:

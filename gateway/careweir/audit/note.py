@@ -105,6 +105,11 @@ def open_note(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:
     return _parse(text)
 
 
+def said(note: str) -> Checkpoint:
+    """What a checkpoint says, whoever signed it; NoteInvalid if it is none."""
+    return _parse(note.partition("\n\n")[0] + "\n")
+
+
 def signed_text(note: str, keys: Sequence[VerifierKey]) -> tuple[str, list[VerifierKey]]:
     """What a note says, and who of ``keys`` signed it: one at least, or NoteInvalid."""
     text, found, signatures = note.rpartition("\n\n")

@@ -10,12 +10,13 @@ from uuid import uuid4
 
 from careweir.audit.keys import AuditKeys
 from careweir.audit.note import ORIGIN, Signer
+from careweir.audit.port import AuditTrail
 from careweir.audit.postgres import PostgresStore
 from careweir.audit.seal import Sealer
 from careweir.audit.spool import Spool
 from careweir.audit.sqlite import SqliteStore
 from careweir.audit.store import Store
-from careweir.audit.trail import AuditTrail, Trail
+from careweir.audit.trail import Trail
 from careweir.audit.witness import Witness
 from careweir.errors import ConfigInvalid
 

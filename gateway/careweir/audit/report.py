@@ -21,6 +21,7 @@ PROBLEMS: dict[str, str] = {
     "checkpoint_mismatch": "the entries are not those that a signed checkpoint covers",
     "key_unknown": "a key was announced for which no trusted key vouches",
     "archive_unrecorded": "entries are gone that no archive on the record has put aside",
+    "receipt_unknown": "an entry that a receipt was given for is gone, or another one",
     "unreadable": "a part of the file cannot be read",
     "schema_changed": "the tables, indexes or triggers are not those that careweir made",
     "schema_unknown": "a schema that this careweir does not know",

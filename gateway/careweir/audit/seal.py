@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import pairwise
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import orjson
 
 from careweir.audit.chain import places, writer_prefix
-from careweir.audit.merkle import Frontier, Tree, leaf_hash
+from careweir.audit.merkle import Frontier, leaf_hash
 from careweir.audit.note import NoteInvalid, Signer, VerifierKey, open_note
 from careweir.audit.store import Archived, Head, Seal, Store
 from careweir.audit.witness import Witness
@@ -42,16 +42,6 @@ class Begun(NamedTuple):
     size: int
     peaks: tuple[bytes, ...]
     chains: Mapping[str, tuple[int, bytes]]
-
-
-class Proof(NamedTuple):
-    """That an entry stands in the tree of ``checkpoint``; hashes are hex."""
-
-    leaf_index: int
-    size: int
-    leaf: str
-    hashes: tuple[str, ...]
-    checkpoint: str
 
 
 def leaf_of(prefix: bytes, seq: int, digest: bytes) -> bytes:
@@ -204,40 +194,6 @@ def archived_runs(seals: Sequence[Seal], kept: Archived) -> Iterator[tuple[Range
             at = end
     if at != len(kept.hashes) or at != 32 * (kept.size - kept.start):
         raise ValueError("the hashes of an archive do not fit its seals")
-
-
-async def prove(store: Store, writer: str, seq: int) -> Proof | None:
-    """Inclusion of an entry in the tree of the last checkpoint; None if it is not sealed yet.
-
-    Reads every leaf hash: about two seconds a million entries.
-    """
-    seals = await store.seals()
-    tree, prefixes, index, leaf = Tree(), dict[str, bytes](), None, b""
-    async for run, digests in _leaves(store, seals):
-        prefix = prefixes.setdefault(run.writer, writer_prefix(run.writer))
-        for place, digest in enumerate(digests, start=run.first):
-            hashed = leaf_of(prefix, place, digest)
-            if (run.writer, place) == (writer, seq):
-                index, leaf = len(tree), hashed
-            tree.append(hashed)
-    if index is None:
-        return None
-    size = seals[-1].size
-    hashes = tuple(part.hex() for part in tree.inclusion(index, size))
-    return Proof(index, size, leaf.hex(), hashes, seals[-1].note)
-
-
-async def _leaves(store: Store, seals: Sequence[Seal]) -> AsyncIterator[tuple[Range, list[bytes]]]:
-    """Every run under the tree in order, from archives and from the record."""
-    size = 0
-    while (kept := await store.archived(size)) is not None:
-        for run, digests in archived_runs(seals, kept):
-            yield run, digests
-        size = kept.size
-    for seal in seals:
-        if seal.start >= size:
-            for run in ranges_of(seal):
-                yield run, [head.hash for head in await store.hashes(*run)]
 
 
 class SealCheck:

@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from careweir.audit.chain import Chain
 from careweir.audit.entry import (
@@ -34,7 +34,8 @@ from careweir.audit.entry import (
 )
 from careweir.audit.export import export_lines
 from careweir.audit.keys import AuditKeys, mac_id
-from careweir.audit.seal import Proof, Sealer, prove
+from careweir.audit.proofs import Extension, Proof, prove, prove_extension
+from careweir.audit.seal import Sealer
 from careweir.audit.spool import Spool
 from careweir.audit.store import Head, Store
 from careweir.errors import AuditUnavailable
@@ -45,56 +46,6 @@ BATCH_MAX = 5_000
 PAGE_ROWS = 500
 RETRY_S = 1.0
 LAST_ENTRIES = 20_000
-
-
-class AuditTrail(Protocol):
-    """What the gateway knows of the trail."""
-
-    writer: str
-
-    def submit(self, entry: Entry) -> asyncio.Future[Receipt]:
-        """Queue an entry in order. The future resolves when it is durable.
-
-        Raises AuditUnavailable, at once when the trail is closed or full, else from the future.
-        A caller that is cancelled before it has the receipt of an intent must not send.
-        """
-        ...
-
-    async def append(self, entry: Entry) -> Receipt:
-        """Submit and wait until it is durable, or raise AuditUnavailable."""
-        ...
-
-    async def healthy(self) -> bool:
-        """Can the trail record now? After a failure this tries to write."""
-        ...
-
-    def read(self, query: Query) -> AsyncIterator[Stored]:
-        """The entries that match, oldest first unless asked otherwise, page by page."""
-        ...
-
-    async def follow(self, writer: str, first: int, limit: int) -> list[Stored]:
-        """Some entries of one chain from ``first`` on, in order; their ``position`` is not told."""
-        ...
-
-    async def count(self, query: Query) -> int:
-        """How many entries match, counted no further than the query's ``limit``."""
-        ...
-
-    async def checkpoint(self) -> str | None:
-        """The last signed checkpoint (a C2SP note); None if nothing is sealed yet."""
-        ...
-
-    async def proof(self, writer: str, seq: int) -> Proof | None:
-        """That an entry stands under the last checkpoint; None if it is not sealed yet."""
-        ...
-
-    def export(self) -> AsyncIterator[bytes]:
-        """The whole trail as NDJSON lines that ``verify(export=...)`` reads."""
-        ...
-
-    async def close(self) -> None:
-        """Write all that waits and an entry ``close``, then let go of the database."""
-        ...
 
 
 class _Waiting(NamedTuple):
@@ -202,6 +153,9 @@ class Trail:
 
     async def proof(self, writer: str, seq: int) -> Proof | None:
         return await prove(self.store, writer, seq)
+
+    async def extension(self, first: int, second: int | None = None) -> Extension | None:
+        return await prove_extension(self.store, first, second)
 
     async def export(self) -> AsyncIterator[bytes]:
         async for line in export_lines(self.store):

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from careweir.audit.entry import Receipt
 from careweir.audit.export import ExportSource
 from careweir.audit.keys import AuditKeys
 from careweir.audit.note import VerifierKey, open_note
 from careweir.audit.postgres_source import PostgresSource
+from careweir.audit.receipts import ReceiptCheck
 from careweir.audit.report import Findings, Problem, Report, WriterHead
 from careweir.audit.seal import SealCheck
 from careweir.audit.source import Source, SqliteSource
@@ -29,6 +31,7 @@ def verify(
     progress: Progress | None = None,
     witness: Path | None = None,
     checkpoint_key: VerifierKey | None = None,
+    receipts: Sequence[Receipt] = (),
 ) -> Report:
     """Check a trail from its first entry to its last; reads only, and never raises on damage.
 
@@ -38,11 +41,14 @@ def verify(
         witness: a file of ``FileWitness``, kept where the database's owner cannot write.
         checkpoint_key: a public key of the checkpoints, where ``keys`` does not hold one; keys that
             it or its successors announce on the record are trusted too.
+        receipts: what callers were given; each must be an entry of this record.
         progress: called with the entries checked so far and the total where it is known.
     """
     source = _source(data_dir, database_url, export, keys)
     trusted = [checkpoint_key] if checkpoint_key else keys.public() if keys else []
-    return verify_source(source, keys=keys, trusted=trusted, witness=witness, progress=progress)
+    return verify_source(
+        source, keys=keys, trusted=trusted, witness=witness, progress=progress, receipts=receipts
+    )
 
 
 def verify_source(
@@ -52,23 +58,31 @@ def verify_source(
     trusted: Sequence[VerifierKey] = (),
     witness: Path | None = None,
     progress: Progress | None = None,
+    receipts: Sequence[Receipt] = (),
 ) -> Report:
     """Check whatever a source reads."""
     started = time.perf_counter()
     findings = Findings()
     walk = Walk(keys.macs if keys else (), findings, contiguous=source.contiguous, trusted=trusted)
     seals: SealCheck | None = None
+    given = ReceiptCheck(receipts)
     for _ in source.feed(walk, findings):
         seals = seals or SealCheck(source.seals, walk.trusted, source.begun)
-        seals.advance(walk.fresh())
+        fresh = walk.fresh()
+        given.advance(fresh, source.begun)
+        seals.advance(fresh)
         if progress:
             progress(walk.entries, source.total)
     alive = {writer for writer in walk.chains if source.alive(writer)}
     if not walk.entries and not findings.count:
         findings.add(Problem("no_trail", detail="not one entry"))
     seals = seals or SealCheck(source.seals, walk.trusted, source.begun)
-    seals.advance(walk.fresh())
+    fresh = walk.fresh()
+    given.advance(fresh, source.begun)
+    seals.advance(fresh)
     _report_seals(seals, findings)
+    for problem in given.problems():
+        findings.add(problem)
     if source.archived > walk.archived_to:
         detail = f"{source.archived} of the tree, {walk.archived_to} on the record"
         findings.add(Problem("archive_unrecorded", detail=detail))

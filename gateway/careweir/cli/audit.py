@@ -20,6 +20,7 @@ from careweir.audit import verify as verify_trail
 from careweir.audit.archive import ArchiveRefused, check_clean
 from careweir.audit.archive import archive as put_aside
 from careweir.audit.formats import csv_lines, ocsf_lines
+from careweir.audit.receipts import receipts_in
 from careweir.audit.rotation import rotate as rotate_key
 from careweir.cli.out import Refused, as_moment, emit, say
 from careweir.settings import Settings, load_settings
@@ -42,6 +43,9 @@ def verify(
     witness: Annotated[
         Path | None, typer.Option("--witness", help="A witness's file of checkpoints.")
     ] = None,
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", help="Answers that were kept, or their receipts.")
+    ] = None,
 ) -> None:
     """Check that the record was not altered. Exit 0 clean, 1 tampered, 2 incomplete.
 
@@ -52,6 +56,10 @@ def verify(
     url = settings.database_url.get_secret_value() if settings.database_url else None
     if export is None and url is None and not settings.data.is_dir():
         raise Refused(f"no such folder: {settings.data}")
+    try:
+        receipts = receipts_in(receipt) if receipt else []
+    except (OSError, ValueError):
+        raise Refused("the file of receipts cannot be read, or holds none") from None
     report = verify_trail(
         data_dir=settings.data if export is None and url is None else None,
         database_url=url if export is None else None,
@@ -59,6 +67,7 @@ def verify(
         keys=AuditKeys.load(folder),
         progress=_progress,
         witness=witness,
+        receipts=receipts,
     )
     emit(report.as_dict())
     say(verdict(report))
