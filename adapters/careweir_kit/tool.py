@@ -136,6 +136,7 @@ class Tool(BaseModel):
     endpoints: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # site or "default" -> URLs
     auth: Auth = Auth()
     deadline_ms: int = Field(default=3000, gt=0, le=60_000)
+    late_poll_s: int = Field(default=900, ge=0, le=86_400)  # polled on after the deadline; 0: not
     attempts_max: int = Field(default=1, ge=1, le=5)
     idempotent: Literal["none", "key-header", "natural"] = "none"
     subject_echo: Literal["required", "none"] = "required"

@@ -123,22 +123,48 @@ class Ledger:
         )
         return await self._trail.append(entry)
 
-    async def held_for_push(
-        self, tool: str, name: str, digest: str, *, about: Entry | None
+    async def held_unasked(
+        self, tool: str, name: str, because: str, *, about: Entry | None
     ) -> Receipt:
-        """A tool is asked no more: it sent a result that is of nobody whom it was asked about.
+        """A tool is asked no more: what it sent later or by itself is about somebody else.
 
         ``name`` is the disclosure that it came nearest to, or made from the message's digest.
         """
-        body = {"because": "wrong_patient_pushed", "answer_sha256": digest}
         entry = Entry(
             type="hold",
-            body=body,
+            body={"because": because},
             inference=None if about is None else about.inference,
             patient_key=None if about is None else about.patient_key,
             tool=tool,
             disclosure=name,
             outcome="held",
+        )
+        return await self._trail.append(entry)
+
+    async def polled(
+        self,
+        inference: str,
+        tool: str,
+        disclosure: str,
+        *,
+        outcome: str,
+        number: int,
+        answer_sha256: str | None,
+    ) -> Receipt:
+        """A vendor's job past its deadline: ``asked`` before each poll leaves, and how it ended."""
+        about = next(iter(await self.intents(inference, tool)), None)
+        entry = Entry(
+            type="polled",
+            body={
+                "site": None if about is None else about.body.get("site"),
+                "number": number,
+                "answer_sha256": answer_sha256,
+            },
+            inference=inference,
+            disclosure=disclosure,
+            patient_key=None if about is None else about.patient_key,
+            tool=tool,
+            outcome=outcome,
         )
         return await self._trail.append(entry)
 

@@ -12,7 +12,7 @@ from typing import Any
 from careweir.access import Actor, Decision
 from careweir.adjudication import Reading, SecondReader
 from careweir.errors import CallerError, Overloaded
-from careweir.fanout import Asked, Guards, Prepared, ask_all
+from careweir.fanout import Asked, Guards, Linger, Prepared, ask_all
 from careweir.ids import NewId, Pseudonyms
 from careweir.ladder import steps, why_no_previous
 from careweir.ledger import InferenceLedger, Ledger
@@ -64,6 +64,8 @@ class Run:
 
 
 ONE_REQUEST = Run()
+# what asks on, for one inference and site, when a vendor is still at work at the deadline
+Lingering = Callable[[str, str | None], Linger]
 # inference, site, the tools that may push: told before anything is sent to them
 Expecting = Callable[[str, str | None, Sequence[Prepared]], Awaitable[None]]
 
@@ -85,6 +87,7 @@ class Gateway:
         guards: Guards,
         in_flight_max: int,
         expecting: Expecting | None = None,
+        lingering: Lingering | None = None,
     ) -> None:
         self.house = house
         self._ledger = ledger
@@ -99,6 +102,7 @@ class Gateway:
         self._in_flight = 0
         self.metrics = Metrics(guards, in_flight=lambda: self._in_flight)
         self._expecting = expecting
+        self._lingering = lingering
         self._last_status: dict[str, str] = {}
 
     async def answer(self, question: Question, actor: Actor, *, run: Run = ONE_REQUEST) -> Answer:
@@ -116,7 +120,8 @@ class Gateway:
             ledger.decided(case.decision, live, withheld)
             live, lost = still_to_ask(live, await ledger.asked_before() if run.resumed else {})
             await self._expect_pushes(case, live)
-            asked = Asked(ledger, rfc3339(case.as_of), deadline, self.guards)
+            linger = self._lingering(inference, case.site) if self._lingering else None
+            asked = Asked(ledger, rfc3339(case.as_of), deadline, self.guards, linger)
             replies = await ask_all(live, asked, strategy=question.strategy)
             replies += lost
             replies += await self._stood_in(case, asked, replies)

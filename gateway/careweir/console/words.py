@@ -31,7 +31,8 @@ TYPES = {
     "decision": "Question allowed", "refusal": "Question refused", "intent": "Data sent to a tool",
     "fetched": "Chart pulled", "outcome": "A tool's outcome", "withheld": "Tool kept out",
     "computed": "Computed here", "answer": "Answer given", "read": "Record read",
-    "pushed": "Result sent by a vendor", "late": "Late result compared",
+    "pushed": "Result sent by a vendor", "polled": "Vendor asked again",
+    "late": "Late result compared",
     "policy": "Policy read again", "hold": "Tool held for a person",
     "conflict": "Conflict between tools",
     "open": "Gateway started", "close": "Gateway ended",
@@ -217,6 +218,13 @@ def _pushed(entry: Entry, _names: Names) -> str:
     return f"{entry.tool} sent a message {said.get(entry.outcome or '', 'again: not used twice')}"
 
 
+def _polled(entry: Entry, _names: Names) -> str:
+    if entry.outcome == "asked":
+        return f"{entry.tool} was asked, past the deadline, whether its result is there"
+    said = {"late": "its result came; it is compared as late", "given_up": "nobody asks any more"}
+    return f"The question to {entry.tool} ended: {said.get(entry.outcome or '', 'no result')}"
+
+
 def _late(entry: Entry, _names: Names) -> str:
     found = counted(number(entry.body, "findings"), "finding")
     return f"The late result of {entry.tool} was compared with the answer: {found}"
@@ -279,7 +287,8 @@ def _feedback(entry: Entry, _names: Names) -> str:
 _SENTENCES: dict[str, Callable[[Entry, Names], str]] = {
     "decision": _decision, "refusal": _refusal, "intent": _intent, "outcome": _outcome,
     "withheld": _withheld, "computed": _computed, "answer": _answer, "read": _read,
-    "pushed": _pushed, "late": _late, "fetched": _fetched, "policy": _policy, "hold": _hold,
+    "pushed": _pushed, "polled": _polled, "late": _late, "fetched": _fetched,
+    "policy": _policy, "hold": _hold,
     "key": _key, "archive": _archive, "open": _open, "close": _close, "recovered": _recovered,
     "spooled": _spooled, "conflict": _conflict, "feedback": _feedback,
 }  # fmt: skip

@@ -11,6 +11,7 @@ from careweir.fanout.attempt import (
     Attempted,
     AttemptLedger,
     Intent,
+    Linger,
     Prepared,
     VendorBusy,
     attempt,
@@ -59,6 +60,7 @@ class Asked:
     as_of: str
     deadline: float  # loop time
     guards: Guards
+    linger: Linger | None = None  # what asks on when a vendor is still at work at the deadline
 
 
 async def ask_all(prepared: Sequence[Prepared], asked: Asked, *, strategy: Strategy) -> list[Reply]:
@@ -177,6 +179,7 @@ async def _recorded_attempt(
             request_id=request_id,
             as_of=asked.as_of,
             deadline=deadline,
+            linger=asked.linger,
         )
     finally:
         state.exchange_s = loop.time() - began

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -32,6 +33,10 @@ class VendorBusy(VendorUnavailable):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TakenForLater(VendorTimedOut):
+    """The vendor took the request and will send its result by itself: no failure, no repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,28 @@ class AttemptLedger(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Errand:
+    """Where to ask for the answer to one attempt that a vendor is still at work on."""
+
+    prepared: Prepared
+    disclosure: str
+    request: VendorRequest
+    request_id: str
+    as_of: str
+    wait_s: float
+
+
+class Linger(Protocol):
+    """What goes on asking when the deadline has passed; raises nothing."""
+
+    async def begun(self, errand: Errand) -> None:
+        """A vendor is at work: whoever ends it, its answer will be asked for."""
+
+    async def ended(self, disclosure: str) -> None:
+        """Its answer, or its failure, is here: nobody need ask any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempted:
     """A usable answer of one attempt."""
 
@@ -117,29 +144,48 @@ async def attempt(
     request_id: str,
     as_of: str,
     deadline: float,
+    linger: Linger | None = None,
 ) -> Attempted:
     """Send a recorded request and read its answer; raises VendorError.
 
     INVARIANT: the caller holds a committed ``intent`` for exactly this request, and every way out
     of this function concludes it.
+
+    What is still pending at the deadline is left to ``linger``.
     """
     digest: str | None = None
-    outcome = "unknown"
+    outcome, lingering = "unknown", False
+
+    async def pending(again: VendorRequest, wait_s: float) -> None:
+        nonlocal lingering
+        if linger is not None and again.method == "GET":  # a job's address, no part of a chart
+            lingering = True
+            await linger.begun(
+                Errand(prepared, intent.disclosure, again, request_id, as_of, wait_s)
+            )
+
     try:
         async with asyncio.timeout_at(deadline):
-            answer = await _exchange(prepared, request)
+            answer = await exchange(prepared, request, pending)
         digest = hashlib.sha256(answer.body).hexdigest()
-        parsed = _read(prepared, answer, _ask(prepared, request_id, as_of, 0))
+        parsed = read_answer(prepared, answer, _ask(prepared, request_id, as_of, 0))
         outcome = "answered" if parsed.completeness == "full" else "partial"
         return Attempted(parsed, intent.disclosure, request.without)
     except TimeoutError:
-        outcome = VendorTimedOut.code
-        raise VendorTimedOut("no whole answer before the deadline") from None
+        outcome, left = VendorTimedOut.code, lingering
+        lingering = False
+        told = "still at work at the deadline; its result comes late, if it comes"
+        raise VendorTimedOut(told if left else "no whole answer before the deadline") from None
+    except asyncio.CancelledError:
+        lingering = False  # no longer waited for: its result still comes late
+        raise
     except VendorError as error:
         outcome = error.code
         raise
     finally:
         ledger.conclude(intent, outcome=outcome, answer_sha256=digest)
+        if lingering and linger is not None:
+            await linger.ended(intent.disclosure)
 
 
 def compute(prepared: Prepared, ledger: AttemptLedger, *, as_of: str) -> Attempted:
@@ -168,23 +214,41 @@ def _ask(prepared: Prepared, request_id: str, as_of: str, deadline_ms: int) -> A
     )
 
 
-async def _exchange(prepared: Prepared, request: VendorRequest) -> VendorAnswer:
-    """Send, and poll while the vendor says ``pending`` and how to ask again."""
+Pending = Callable[[VendorRequest, float], Awaitable[None]]
+
+
+async def exchange(
+    prepared: Prepared, request: VendorRequest, pending: Pending | None = None
+) -> VendorAnswer:
+    """Send, and poll while the vendor says ``pending`` and how to ask again; raises VendorError.
+
+    ``pending`` hears of each new place to ask at, before it is asked.
+    """
     assert prepared.transport is not None
     tool, bytes_max = prepared.tool, prepared.tool.answer_bytes_max
     answer = await prepared.transport.send(prepared.endpoint, request, bytes_max=bytes_max)
     again: VendorRequest | None = None
-    while (verdict := _classify(prepared, answer)).answer_class == "pending":
-        again = verdict.follow_up or again  # a later answer need not say once more where to ask
+    while (verdict := classed(prepared, answer)).answer_class == "pending":
+        before, again = again, verdict.follow_up or again  # a later one need not say it once more
         if again is None:
-            raise VendorUnavailable("accepted, with no way to ask for the answer")
-        await asyncio.sleep(verdict.retry_after_s or POLL_S)
+            raise _without_an_address(tool)
+        wait_s = verdict.retry_after_s or POLL_S
+        if pending is not None and again != before:
+            await pending(again, wait_s)
+        await asyncio.sleep(wait_s)
         answer = await prepared.transport.send(prepared.endpoint, again, bytes_max=bytes_max)
-    _raise_unless_usable(tool, answer, verdict)
+    raise_unless_usable(tool, answer, verdict)
     return answer
 
 
-def _classify(prepared: Prepared, answer: VendorAnswer) -> Verdict:
+def _without_an_address(tool: Tool) -> VendorError:
+    if tool.push is not None:
+        return TakenForLater("taken; the vendor sends its result by itself")
+    return VendorUnavailable("accepted, with no way to ask for the answer")
+
+
+def classed(prepared: Prepared, answer: VendorAnswer) -> Verdict:
+    """What kind of answer it is; raises VendorError."""
     try:
         return prepared.adapter.module.classify_answer(  # type: ignore[no-any-return]
             prepared.tool, answer
@@ -195,7 +259,8 @@ def _classify(prepared: Prepared, answer: VendorAnswer) -> Verdict:
         raise VendorProtocolBroken("the adapter failed while classing the answer") from None
 
 
-def _raise_unless_usable(tool: Tool, answer: VendorAnswer, verdict: Verdict) -> None:
+def raise_unless_usable(tool: Tool, answer: VendorAnswer, verdict: Verdict) -> None:
+    """Raise what an answer that holds no findings means."""
     match verdict.answer_class:
         case "ok" | "partial":
             return
@@ -211,7 +276,8 @@ def _raise_unless_usable(tool: Tool, answer: VendorAnswer, verdict: Verdict) -> 
             raise VendorProtocolBroken(verdict.note)
 
 
-def _read(prepared: Prepared, answer: VendorAnswer, ask: Ask) -> Parsed:
+def read_answer(prepared: Prepared, answer: VendorAnswer, ask: Ask) -> Parsed:
+    """The findings of a usable answer, checked to be about the patient; raises VendorError."""
     try:
         parsed: Parsed = prepared.adapter.module.parse_findings(prepared.tool, ask, answer)
     except VendorError:

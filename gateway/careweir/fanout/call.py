@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from careweir.fanout.attempt import Attempted, Prepared, VendorBusy
+from careweir.fanout.attempt import Attempted, Prepared, TakenForLater, VendorBusy
 from careweir.fanout.breaker import Breaker, CircuitOpen
 from careweir.fanout.containment import AdapterHung
 from careweir.fanout.guard import Guard
@@ -145,7 +145,7 @@ def _tell(
     """
     if isinstance(error, AdapterHung):
         breaker.trip(ticket)  # each further one would stop every question for a second
-    elif isinstance(error, VendorRefused | VendorThrottled | WrongPatient):
+    elif isinstance(error, VendorRefused | VendorThrottled | WrongPatient | TakenForLater):
         breaker.succeeded(ticket, seconds)
     elif isinstance(error, VendorTimedOut) and seconds < patience_s:
         breaker.abandoned(ticket)

@@ -4,12 +4,11 @@ from careweir.jobs.announce import Announcer, load_hooks
 from careweir.jobs.inferences import Inferences, Limits
 from careweir.jobs.kept import Kept
 from careweir.jobs.late import LateResults
-from careweir.jobs.pushes import JOB, PUSHED, Expected, Pushes
+from careweir.jobs.lingering import Lingering, Polls
+from careweir.jobs.pushes import Expected, Pushes
 from careweir.jobs.runner import Job, Runner
 
 __all__ = [
-    "JOB",
-    "PUSHED",
     "Announcer",
     "Expected",
     "Inferences",
@@ -17,6 +16,8 @@ __all__ = [
     "Kept",
     "LateResults",
     "Limits",
+    "Lingering",
+    "Polls",
     "Pushes",
     "Runner",
     "load_hooks",

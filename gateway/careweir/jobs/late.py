@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -26,6 +27,7 @@ from careweir.state import Record, State
 from careweir_fhir.model import Finding
 from careweir_kit.tool import Tool
 
+JOB, PUSHED = "late", "pushed"
 Announce = Callable[[Kept, Record, str], Awaitable[None]]
 _GIVEN = ("answered", "partial", "late")
 
@@ -52,6 +54,20 @@ def late_findings(findings: Sequence[Finding]) -> list[Json]:
     return [finding.model_dump(mode="json") for finding in findings]
 
 
+async def put_late(
+    state: State,
+    runner: Runner,
+    key: str,
+    late: Late,
+    *,
+    site: str | None,
+    expires_at: datetime,
+) -> Job:
+    """Put a late result down, and a job to compare it that is yet to be begun."""
+    await state.put_new(PUSHED, key, late.encoded(), site=site, expires_at=expires_at)
+    return await runner.reserve(JOB, key, site=site)
+
+
 class LateResults:
     """Compares late results with what was answered, in jobs, and tells who wants to know."""
 
@@ -62,19 +78,16 @@ class LateResults:
         runner: Runner,
         ledger: Ledger,
         *,
-        sort: str,
-        kind: str,
         announce: Announce,
     ) -> None:
         self._gateway = gateway
         self._state = state
         self._ledger = ledger
-        self._kind = kind
         self._announce = announce
-        runner.sort(sort, self._work, give_up=self._give_up)
+        runner.sort(JOB, self._work, give_up=self._give_up)
 
     async def _work(self, job: Job) -> None:
-        waiting = await self._state.get(self._kind, job.key)
+        waiting = await self._state.get(PUSHED, job.key)
         if waiting is None:
             return
         late = msgspec.msgpack.decode(waiting.body, type=Late)
@@ -131,7 +144,7 @@ class LateResults:
         if stored is None:
             raise Again  # another late result was first
         await second.remember_late(subject, found.reading, findings)
-        await self._state.delete(self._kind, job.key)
+        await self._state.delete(PUSHED, job.key)
         await self._announce(changed, stored, "inference.late_result")
 
     async def _compared(self, kept: Kept, record: Record, findings: Sequence[Finding]) -> Looked:

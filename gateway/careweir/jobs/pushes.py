@@ -25,7 +25,7 @@ from careweir.errors import (
     UnsupportedMedia,
 )
 from careweir.fanout import Prepared
-from careweir.jobs.late import Late, late_findings
+from careweir.jobs.late import JOB, Late, late_findings, put_late
 from careweir.jobs.runner import Runner
 from careweir.ledger import Ledger, Sender
 from careweir.log import log
@@ -37,8 +37,7 @@ from careweir_kit.errors import VendorError
 from careweir_kit.push import Binding, Push, PushAdapter, Pushed, PushReply, Receipt
 from careweir_kit.tool import Tool
 
-EXPECTED, SEEN, PUSHED = "expected", "push-seen", "pushed"
-JOB = "late"
+EXPECTED, SEEN = "expected", "push-seen"
 REPEATS_KNOWN = timedelta(days=7)
 Outcome = Literal["late", "wrong_patient", "protocol_broken", "repeated"]
 
@@ -160,7 +159,7 @@ class Pushes:
         name = about or f"push_{digest[:26]}"
         self._gateway.guards.hold(tool.tool, name)
         log.error("tool held", tool=tool.tool, disclosure=name)
-        await self._ledger.held_for_push(tool.tool, name, digest, about=nearest)
+        await self._ledger.held_unasked(tool.tool, name, "wrong_patient_pushed", about=nearest)
 
     async def _stored(
         self, tool: Tool, pushed: Pushed, sender: Sender, digest: str, intent: Entry
@@ -180,10 +179,9 @@ class Pushes:
         )
         seen = await self._state.get(SEEN, key)
         if seen is None:
-            await self._state.put_new(
-                PUSHED, key, late.encoded(), site=_site(intent), expires_at=known
+            job = await put_late(
+                self._state, self._runner, key, late, site=_site(intent), expires_at=known
             )
-            job = await self._runner.reserve(JOB, key, site=_site(intent))
             await self._record(tool, sender, "late", digest, intent, pushed.binding)
             put = await self._state.put_new(SEEN, key, digest.encode(), expires_at=known)
             self._runner.begin(JOB, job)

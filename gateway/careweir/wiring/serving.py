@@ -24,13 +24,13 @@ from careweir.fanout import Guards, VendorPool, Watchdog, Wire, read_networks
 from careweir.holds import keep_looking, look
 from careweir.ids import new_id
 from careweir.jobs import (
-    JOB,
-    PUSHED,
     Announcer,
     Expected,
     Inferences,
     LateResults,
     Limits,
+    Lingering,
+    Polls,
     Pushes,
     Runner,
     load_hooks,
@@ -84,13 +84,12 @@ class Serving:
         kept = await self._keep(closing)
         sources = self._sources(closing)
         adjudication = self._adjudication(kept, lambda: gateway)
-        gateway = self._gateway(kept, adjudication, sources, closing)
         runner = Runner(kept.state, owner=kept.trail.writer, lease_s=self._settings.job_lease_s)
+        gateway = self._gateway(kept, adjudication, sources, runner, closing)
         announcer = self._announcer(kept, runner, closing)
         inferences = self._inferences(kept, gateway, runner, announcer)
-        LateResults(
-            gateway, kept.state, runner, kept.ledger, sort=JOB, kind=PUSHED, announce=announcer
-        )
+        LateResults(gateway, kept.state, runner, kept.ledger, announce=announcer)
+        Polls(gateway, kept.state, runner, kept.ledger, clock=self._clock)
         verifier = TokenVerifier(self._rules, clock=self._clock)
         closing.push_async_callback(verifier.close)
         services = Services(
@@ -156,6 +155,7 @@ class Serving:
         kept: _Kept,
         adjudication: Adjudication,
         sources: dict[str, Source],
+        runner: Runner,
         closing: AsyncExitStack,
     ) -> Gateway:
         kept_s = max(self._settings.results_kept_s, EXPECTED_MIN_S)
@@ -175,6 +175,7 @@ class Serving:
             ),
             in_flight_max=self._settings.in_flight_max,
             expecting=Expected(kept.state, self._clock, kept_s),
+            lingering=Lingering(kept.state, runner, self._clock).about,
         )
         closing.push_async_callback(partial(_close_connections, gateway))
         return gateway
