@@ -22,7 +22,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: reads a
 
 @pytest.mark.parametrize(
     "which",
-    ["minimise", "audit", "conflicts", "fhir", pytest.param("gateway", marks=LINUX)],
+    ["minimise", "audit", "conflicts", "fhir", "faults", pytest.param("gateway", marks=LINUX)],
 )
 def test_each_benchmark_prints_figures_as_json(which: str) -> None:
     ran = careweir("bench", "--quick", "--json", which)

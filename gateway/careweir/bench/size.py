@@ -22,6 +22,7 @@ class Size:
     requests_s: float  # how long each load on the gateway lasts
     concurrency: int
     alone: int  # requests sent one at a time, for the wall time
+    faults: int  # swapped answers; a tenth of them for each other fault
     scratch: Path | None = None  # where temporary databases lie; None: the system's folder
 
 
@@ -36,6 +37,7 @@ FULL = Size(
     requests_s=1.0,
     concurrency=8,
     alone=40,
+    faults=10_000,
 )
 QUICK = Size(
     rounds=1,
@@ -48,4 +50,5 @@ QUICK = Size(
     requests_s=0.1,
     concurrency=2,
     alone=2,
+    faults=100,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
@@ -15,11 +16,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from careweir.bench import audit, conflicts, fhir, gateway, minimise
+from careweir.bench import audit, conflicts, faults, fhir, gateway, minimise
 from careweir.bench.figure import Figure
 from careweir.bench.process import CannotMeasure
 from careweir.bench.size import FULL, QUICK, SEED, Size
 from careweir.cli.out import Refused, emit, say
+from careweir.log import configure
 
 NOTE = (
     "Ratios against baselines of the same run; budgets are of an idle machine. A machine that "
@@ -31,6 +33,7 @@ BENCHMARKS: Mapping[str, Callable[[Size], Iterable[Figure]]] = {
     "conflicts": conflicts.measure,
     "fhir": fhir.measure,
     "gateway": gateway.measure,
+    "faults": faults.measure,
 }
 
 
@@ -42,6 +45,7 @@ class Which(StrEnum):
     conflicts = "conflicts"
     fhir = "fhir"
     gateway = "gateway"
+    faults = "faults"
     all = "all"
 
 
@@ -64,6 +68,7 @@ def bench(
 
     Example: careweir bench --json minimise
     """
+    configure(level=logging.CRITICAL)  # the faults are meant, and stdout is the table's
     if scratch is not None and not scratch.is_dir():
         raise Refused(f"no such folder: {scratch}")
     size = replace(QUICK if quick else FULL, scratch=scratch)
