@@ -104,6 +104,10 @@ class Replica:
     def get(self, path: str, role: str = "ed-physician") -> Any:
         return self.client.get(path, headers=self.headers(role))
 
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -157,7 +161,7 @@ class Site:
 
     def living(self) -> Replica:
         """A replica that nobody has killed; started where there is none."""
-        alive = [one for one in self.replicas if one.process.poll() is None]
+        alive = [one for one in self.replicas if one.alive]
         return alive[-1] if alive else self.start()
 
     def audit(self, *command: str) -> subprocess.CompletedProcess[bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 import httpx
+import pytest
 
 from jobs.conftest import TOOLS, Replica, Site, Vendors, finished, statuses, wait_for
 from support.charts import sepsis
@@ -154,6 +156,31 @@ def test_a_job_of_a_killed_replica_is_finished_by_another_without_a_second_call(
     assert more_than(before, vendors) == dict.fromkeys(TOOLS, 1)
     repeat = other.ask(question, Prefer="respond-async", Idempotency_Key="key-4")
     assert repeat.json() == answer.json()
+
+
+@pytest.mark.parametrize("site", ["postgres"], indirect=True)
+def test_a_paused_replica_that_wakes_sends_nothing_and_changes_nothing(
+    site: Site, vendors: Vendors
+) -> None:
+    """Its lease is over: another has answered meanwhile. A paused SQLite writer would stop both."""
+    paused = site.living()
+    other = next((one for one in site.replicas if one is not paused and one.alive), None)
+    other = other or site.start()
+    before = disclosures(vendors)
+    vendors.slow("acme-sepsis", 1_500)
+    accepted = paused.ask(sepsis(), Prefer="respond-async")
+    wait_for(lambda: min(more_than(before, vendors).values()) == 1)
+
+    paused.process.send_signal(signal.SIGSTOP)
+    answer = finished(other, accepted.headers["location"])
+    paused.process.send_signal(signal.SIGCONT)
+
+    assert statuses(answer.json()) == dict.fromkeys(TOOLS, "unknown")
+    assert wait_for(lambda: paused.get("/readyz").status_code == 200)
+    assert other.get(accepted.headers["location"]).json() == answer.json()
+    assert paused.get(accepted.headers["location"]).json() == answer.json()
+    assert more_than(before, vendors) == dict.fromkeys(TOOLS, 1)
+    assert site.audit("verify").returncode == 0
 
 
 def accepted(replica: Replica, key: str, question: dict[str, Any]) -> str | None:

@@ -1,0 +1,46 @@
+"""Whoever may have lost the lease of a question sends nothing more for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from careweir.access import Actor
+from careweir.errors import LeaseLost
+from careweir.pipeline import Run
+from careweir.question import read_question
+from support.charts import sepsis
+from support.inprocess import bearer, gateway, run, simulated
+
+ACTOR = Actor("Practitioner/a", "ehr", "ed-physician", None, frozenset({"TREAT"}),
+              frozenset({"capability/*.infer"}))  # fmt: skip
+
+
+def test_without_the_lease_nothing_leaves_and_the_record_says_so(tmp_path: Path) -> None:
+    async def outcomes(up: Any, inference: str) -> list[tuple[str, str]]:
+        path = f"/v1/audit/records?inference={inference}"
+        rows = (await up.client.get(path, headers=bearer("auditor"))).json()["records"]
+        return [(row["tool"], row["outcome"]) for row in rows if row["type"] == "outcome"]
+
+    async def work() -> None:
+        question = read_question(orjson.dumps(sepsis()), deadline_ms_default=3000)
+        async with (
+            simulated("acme-sepsis") as vendor,
+            gateway(tmp_path, {"acme-sepsis": vendor.url}) as up,
+        ):
+            asker = up.app.state.services.gateway
+
+            with pytest.raises(LeaseLost):
+                await asker.answer(question, ACTOR, run=Run("inf_lost", fence=lambda: False))
+
+            assert vendor.state.calls == 0
+            assert ("acme-sepsis", "not_sent") in await outcomes(up, "inf_lost")
+            kept = await asker.answer(question, ACTOR, run=Run("inf_kept", fence=lambda: True))
+            assert vendor.state.calls == 1
+            assert kept.outcome == "degraded"  # nobody else listens
+            assert ("acme-sepsis", "answered") in await outcomes(up, "inf_kept")
+
+    run(work())
