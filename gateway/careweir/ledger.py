@@ -406,10 +406,12 @@ class InferenceLedger:
         findings_json: bytes,
         previous: Sequence[Mapping[str, Any]] = (),
         ladder: Sequence[Mapping[str, Any]] = (),
+        told_unsent: Sequence[str] = (),
     ) -> Receipt:
         """The outcome, durable before it is given; raises AnswerUnrecorded.
 
-        Of ``previous`` answers: whose, how old, of which inference, and the SHA-256 of their rows.
+        ``told_unsent`` names tools that told what they were not sent. Of ``previous`` answers:
+        whose, how old, of which inference, and the SHA-256 of their rows.
         """
         body: dict[str, Any] = {
             "tools": [
@@ -421,6 +423,8 @@ class InferenceLedger:
                           for c in conflicts],
             "findings_sha256": hashlib.sha256(findings_json).hexdigest(),
         }  # fmt: skip
+        if told_unsent:
+            body["told_unsent"] = list(told_unsent)
         if ladder:
             body["ladder"] = [one["step"] for one in ladder if one["taken"]]
         if previous:

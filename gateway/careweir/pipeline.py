@@ -40,6 +40,7 @@ from careweir.stages import (
     still_to_ask,
     withheld_replies,
 )
+from careweir.unsent import flagged, told_unsent
 from careweir_fhir.model import Finding
 from careweir_kit.tool import Tool
 
@@ -127,7 +128,7 @@ class Gateway:
             replies += await self._stood_in(case, asked, replies)
             replies += withheld_replies(withheld)
             kept_as, previous = await self._said_before(case, live, replies)
-            replies = marked(replies, previous)
+            replies = flagged(case.chart, live, marked(replies, previous))
             findings = attributed(case, replies)
             reading = await self._read_again(case, findings, live)
             conflicts = reading.conflicts
@@ -136,7 +137,7 @@ class Gateway:
             receipt, *_ = await asyncio.gather(
                 ledger.answered(
                     outcome, replies, conflicts, findings_json=digestible(findings, conflicts),
-                    previous=previous.rows, ladder=ladder,
+                    previous=previous.rows, ladder=ladder, told_unsent=told_unsent(replies),
                 ),
                 self.second.remember(question.subject, reading),
                 self._keep(case, kept_as, replies, findings),

@@ -2,6 +2,7 @@
 
 from careweir.minimise.chart import Chart, SubjectMismatch, read_chart
 from careweir.minimise.command import minimise_document
+from careweir.minimise.identifiers import patient_names_and_numbers
 from careweir.minimise.manifest import Manifest, Transformed, Withheld, payload_paths
 from careweir.minimise.minimise import Minimised, minimise
 
@@ -14,6 +15,7 @@ __all__ = [
     "Withheld",
     "minimise",
     "minimise_document",
+    "patient_names_and_numbers",
     "payload_paths",
     "read_chart",
 ]

@@ -22,6 +22,7 @@ _NAMED_IN: Final = (
     "CareTeam", "Encounter", "DiagnosticReport", "ImagingStudy", "DocumentReference", "Coverage",
     "ServiceRequest",
 )  # fmt: skip
+NUMBER_MIN: Final = 5  # a shorter one stands in any text
 _TITLE_WORDS: Final = """
     dr mr mrs ms miss prof md phd rn np do jr sr ii iii the of and
 """
@@ -53,6 +54,14 @@ def identifiers_in(chart: Chart) -> dict[str, str]:
     for word in dates_of(chart):
         found.setdefault(word, "[DATE]")
     return found
+
+
+def patient_names_and_numbers(chart: Chart) -> Iterator[str]:
+    """What nobody says by chance: the patient's full names, numbers and telephones, lower case."""
+    for word, mark in _of_resource(chart.resource(chart.patient)):
+        whole_name = mark == "[NAME]" and " " in word
+        if whole_name or (mark in ("[ID]", "[PHONE]") and len(word) >= NUMBER_MIN):
+            yield word.lower()
 
 
 def _of_resource(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
