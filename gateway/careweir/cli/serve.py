@@ -16,6 +16,7 @@ from careweir.cli.out import say
 from careweir.demo.running import running, write_demo_json
 from careweir.log import configure
 from careweir.settings import Settings, load_settings
+from careweir.wiring.serving import REQUESTS_DRAIN_S
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the embedded SQLite.")]
 Url = Annotated[str | None, typer.Option("--database-url", help="PostgreSQL instead of SQLite.")]
@@ -51,7 +52,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=25,
+        timeout_graceful_shutdown=REQUESTS_DRAIN_S,
     )
 
 

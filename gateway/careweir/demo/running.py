@@ -24,10 +24,10 @@ from careweir.paths import policies_dir
 from careweir.settings import Settings
 from careweir.wiring.house import load_house
 from careweir.wiring.overrides import Overrides, utc_now
+from careweir.wiring.serving import REQUESTS_DRAIN_S
 from careweir_kit.simulation.launcher import SimulatorHandle, simulators
 
 SEED = 20260302
-DRAIN_S = 25
 HOLD_S = 3.0  # a real gateway holds until a person lets go
 
 
@@ -104,7 +104,7 @@ async def _listening(app: FastAPI, host: str, port: int) -> AsyncIterator[str]:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=REQUESTS_DRAIN_S,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve())

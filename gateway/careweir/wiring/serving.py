@@ -50,7 +50,9 @@ from careweir.wiring.overrides import Overrides
 from careweir.wiring.records import console_of, feeds_of, load_keys, open_memory, open_record
 from careweir.wiring.secret_files import SecretFiles
 
-DRAIN_S = 10.0
+# What SIGTERM leaves to open requests and then to jobs, which run on meanwhile: 25 s in all.
+REQUESTS_DRAIN_S = 18
+JOBS_DRAIN_S = 5.0
 EXPECTED_MIN_S = 86_400  # a pushed result may come this late
 
 
@@ -109,7 +111,7 @@ class Serving:
         self._watch(gateway, adjudication, kept.trail, closing)
         closing.push_async_callback(adjudication.close)
         runner.start()  # after the holds are known: a job must not ask a tool that is held
-        closing.push_async_callback(partial(runner.close, drain_s=DRAIN_S))
+        closing.push_async_callback(partial(runner.close, drain_s=JOBS_DRAIN_S))
         again = reader(
             self._settings,
             self._secrets,
