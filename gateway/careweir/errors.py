@@ -9,6 +9,7 @@
         KeyReused            409      an Idempotency-Key with another body
         KeyInUse             409      its first request is not answered yet
         ConflictSettled      409      a step that the state of a conflict does not allow
+        RateExceeded         429      this application asks more often than it may
         UnsupportedMedia     415      a body of a kind that is not read here
         BodyTooLarge         413      above the stated limit
         QuestionInvalid      422      the question or its chart cannot be used
@@ -119,6 +120,17 @@ class ConflictSettled(CallerError):
     status = 409
     code = "conflict_settled"
     title = "The conflict is not in a state for this step"
+
+
+class RateExceeded(CallerError):
+    """This application asks more often than it may; nothing else of its request was looked at."""
+
+    status = 429
+    code = "rate_exceeded"
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
 
 
 class BodyTooLarge(CallerError):

@@ -50,6 +50,10 @@ class Metrics:
             "careweir_event_loop_lag_seconds", "Worst delay of the event loop in the last 10 s.",
             registry=self.registry,
         )  # fmt: skip
+        self._over_rate = Counter(
+            "careweir_rate_exceeded", "Requests of applications over their rate.",
+            registry=self.registry,
+        )  # fmt: skip
         running = Gauge("careweir_in_flight", "Questions under way.", registry=self.registry)
         running.set_function(in_flight)
         self.registry.register(_Guarded(guards))
@@ -63,6 +67,10 @@ class Metrics:
                 self._attempts.labels(reply.tool).inc(reply.attempts)
             if reply.latency_ms:
                 self._seconds.labels(reply.tool).observe(reply.latency_ms / 1000)
+
+    def over_rate(self) -> None:
+        """Count one request that was refused because its application asks too often."""
+        self._over_rate.inc()
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -72,6 +72,13 @@ class Settings(BaseSettings):
     job_lease_s: int = Field(default=20, ge=2, le=25, description="Then others take a job over.")
     webhooks: Path | None = Field(default=None, description="YAML: client, url, secret's name.")
     in_flight_max: int = Field(default=512, gt=0, description="Questions at once; above: 503.")
+    rate_per_s: float = Field(
+        default=100.0, gt=0, le=1_000_000, description="Requests a second of one application."
+    )
+    rate_burst: int = Field(default=500, gt=0, description="Requests of one application at once.")
+    rates: Path | None = Field(
+        default=None, description="YAML: client, per_s, burst; for applications of their own."
+    )
     allow_http_endpoints: bool = Field(default=False, description="Plain http to tools.")
     private_networks: str = Field(
         default="", max_length=1000, description="Networks that names of tools may lead to."

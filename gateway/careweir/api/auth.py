@@ -23,6 +23,7 @@ from careweir.access import Actor
 from careweir.api.claims import Claims, actor_of, seconds
 from careweir.api.jwks import FixedKeys, Keys
 from careweir.api.jws import Opened, bearer, check_signature, opened
+from careweir.api.rates import Rates
 from careweir.errors import KeysUnavailable, NotAuthenticated
 
 LEEWAY_S: Final = 60
@@ -47,11 +48,21 @@ class TokenRules:
 
 
 class TokenVerifier:
-    """Turns a request's token into an Actor; raises NotAuthenticated or KeysUnavailable."""
+    """Turns a request's token into an Actor, and counts the application's requests.
 
-    def __init__(self, rules: TokenRules | None, *, clock: Callable[[], datetime]) -> None:
+    Raises NotAuthenticated, KeysUnavailable or RateExceeded.
+    """
+
+    def __init__(
+        self,
+        rules: TokenRules | None,
+        *,
+        clock: Callable[[], datetime],
+        rates: Rates | None = None,
+    ) -> None:
         self.rules = rules
         self._clock = clock
+        self._rates = rates
         self._keys = _keys(rules.keys) if rules else None
         self._opened = lru_cache(maxsize=VERIFIED_MAX)(_access_token)
         self._verified = lru_cache(maxsize=VERIFIED_MAX)(_verified)
@@ -70,7 +81,14 @@ class TokenVerifier:
             raise KeysUnavailable("the keys of the token issuer cannot be had", retry_after_s=30)
         claims = self._verified(token.token, _Read(keys))
         self._check(claims, self.rules)
-        return actor_of(claims)
+        actor = actor_of(claims)
+        self.count(actor.client)
+        return actor
+
+    def count(self, client: str) -> None:
+        """Count one request of an application that is known; raises RateExceeded."""
+        if self._rates is not None:
+            self._rates.take(client)
 
     async def close(self) -> None:
         """Close the connections to where keys are fetched."""

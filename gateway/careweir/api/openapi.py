@@ -16,6 +16,7 @@ def _refused(description: str) -> dict[str, Any]:
 _AUTH = {
     "401": _refused("No token, or one that does not hold."),
     "403": _refused("Known, and not allowed."),
+    "429": _refused("This application asks too often; again after Retry-After."),
 }
 _ANSWER = {"schema": {"$ref": "#/components/schemas/Answer"}}
 _BOTH = {"application/json": _ANSWER, "application/fhir+json": {"schema": {"type": "object"}}}
@@ -110,6 +111,7 @@ CDS_CALL: dict[str, Any] = {
         _401="No token, or one that does not hold.",
         _403="Known, and not allowed.",
         _404="No such service.",
+        _429="This application asks too often.",
         _412="Prefetch is missing, and there is nowhere to fetch it from.",
         _422="The chart cannot be used, or is about another patient.",
         _503="It cannot be recorded, so nothing was sent.",
@@ -122,6 +124,7 @@ CDS_FEEDBACK: dict[str, Any] = {
         _400="Not feedback of CDS Hooks.",
         _401="No token, or one that does not hold.",
         _404="No such service.",
+        _429="This application asks too often.",
         _503="It cannot be kept now.",
     ),
 }
@@ -136,6 +139,7 @@ _FHIR_AUTH = {
     "401": _fhir_refused("No token, or one that does not hold."),
     "403": _fhir_refused("Not this role, or not this scope."),
     "406": _fhir_refused("Only JSON is served."),
+    "429": _fhir_refused("This application asks too often; again after Retry-After."),
 }
 FHIR_SEARCH: dict[str, Any] = {
     "responses": {

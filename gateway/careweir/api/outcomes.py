@@ -27,6 +27,7 @@ _ISSUES: dict[str, IssueCode] = {
     "audit_unavailable": "no-store",
     "answer_unrecorded": "no-store",
     "overloaded": "throttled",
+    "rate_exceeded": "throttled",
     "idempotency_key_reused": "conflict",
     "internal_error": "exception",
     "cds_call_invalid": "invalid",

@@ -75,6 +75,8 @@ class Site:
         return {
             "CAREWEIR_TOKEN_ISSUER": ISSUER,
             "CAREWEIR_TOKEN_JWKS": str(self.folder / "jwks.json"),
+            "CAREWEIR_RATE_PER_S": "1000000",  # what is measured is not the limit
+            "CAREWEIR_RATE_BURST": "1000000",
             "CAREWEIR_SECRETS_DIR": str(self.folder / "secrets"),
         }
 

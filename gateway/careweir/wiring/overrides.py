@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from careweir.api.auth import TokenRules
+from careweir.api.rates import Rate
 
 Clock = Callable[[], datetime]
 
@@ -25,4 +26,5 @@ class Overrides:
     token_rules: TokenRules | None = None
     clock: Clock = utc_now
     seed: int | None = None
+    rate: Rate | None = None  # None: what the settings say
     hold_s: float | None = None  # ends a hold by itself; None: a person does

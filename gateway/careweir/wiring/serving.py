@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import random
 import signal
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from careweir.adjudication import Adjudication, build_adjudication, load_adjudic
 from careweir.api.auth import TokenRules, TokenVerifier
 from careweir.api.cds import CdsService, Feedback, load_clients
 from careweir.api.fhir import FhirBase
+from careweir.api.rates import Rate, Rates, load_rates
 from careweir.api.routes import Services
 from careweir.audit import AuditKeys, AuditTrail
 from careweir.audit.audit_event import Names
@@ -92,7 +94,7 @@ class Serving:
         inferences = self._inferences(kept, gateway, runner, announcer)
         LateResults(gateway, kept.state, runner, kept.ledger, announce=announcer)
         Polls(gateway, kept.state, runner, kept.ledger, clock=self._clock)
-        verifier = TokenVerifier(self._rules, clock=self._clock)
+        verifier = TokenVerifier(self._rules, clock=self._clock, rates=self._rates(gateway))
         closing.push_async_callback(verifier.close)
         services = Services(
             gateway,
@@ -181,6 +183,16 @@ class Serving:
         )
         closing.push_async_callback(partial(_close_connections, gateway))
         return gateway
+
+    def _rates(self, gateway: Gateway) -> Rates:
+        """How often each application may ask."""
+        said = Rate(self._settings.rate_per_s, self._settings.rate_burst)
+        return Rates(
+            self._given.rate or said,
+            load_rates(self._settings.rates),
+            monotonic=time.monotonic,
+            refused=gateway.metrics.over_rate,
+        )
 
     def _announcer(self, kept: _Kept, runner: Runner, closing: AsyncExitStack) -> Announcer:
         """What tells applications of results that came late."""

@@ -130,7 +130,9 @@ async def _asker(request: Request, *paths: str) -> Actor | Client:
     authorization, clients = _authorization(request), _cds(request).clients
     if authorization is not None and clients.knows(authorization):
         root = _cds(request).public_url or str(request.base_url).rstrip("/")
-        return await clients.verified(authorization, audiences={root + path for path in paths})
+        client = await clients.verified(authorization, audiences={root + path for path in paths})
+        _services(request).verifier.count(client.name)
+        return client
     return await _services(request).verifier.actor(authorization)
 
 
