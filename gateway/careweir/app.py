@@ -63,7 +63,7 @@ def build_app(settings: Settings, overrides: Overrides | None = None) -> FastAPI
             Middleware(CrashToProblem),
             Middleware(RequestId),
             Middleware(CdsCors, origins=settings.cds_origins.split()),
-            Middleware(BodyCap, bytes_max=settings.body_bytes_max),
+            Middleware(BodyCap, bytes_max=settings.body_bytes_max, seconds_max=settings.body_s_max),
         ],
     )
     for part in (router, conflicts, fhir, cds, smart, console_conflicts, console):

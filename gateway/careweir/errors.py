@@ -12,6 +12,7 @@
         RateExceeded         429      this application asks more often than it may
         UnsupportedMedia     415      a body of a kind that is not read here
         BodyTooLarge         413      above the stated limit
+        BodyTooSlow          408      not whole within the stated time
         QuestionInvalid      422      the question or its chart cannot be used
           SubjectMismatch    422      the chart is about somebody else (careweir.minimise)
       DegradedError
@@ -139,6 +140,14 @@ class BodyTooLarge(CallerError):
     status = 413
     code = "body_too_large"
     title = "The request body is too large"
+
+
+class BodyTooSlow(CallerError):
+    """The body did not arrive whole within the stated time."""
+
+    status = 408
+    code = "body_too_slow"
+    title = "The request body did not arrive in time"
 
 
 class UnsupportedMedia(CallerError):

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
         description="Origins of browsers that may call /cds-services, with a space between.",
     )
     body_bytes_max: int = Field(default=25_000_000, gt=0, description="Largest request body.")
+    body_s_max: float = Field(default=60.0, gt=0, description="Time for a request body to arrive.")
     deadline_ms_default: int = Field(default=4000, gt=0, le=60_000, description="Without one.")
     results_kept_s: int = Field(default=86_400, ge=0, description="Answers can be read again.")
     job_deadline_s: int = Field(default=900, gt=0, le=86_400, description="For respond-async.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from careweir.api.problems import on_crash, on_too_large
+from careweir.api.problems import on_crash, on_too_large, on_too_slow
 from careweir.ids import new_id
 
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9_.-]{1,64}$")
@@ -44,44 +46,70 @@ class RequestId:
 
 
 class BodyCap:
-    """Refuse a body above the limit, by its declared length and by counting what arrives."""
+    """Refuse a body above the limit, by its declared length and by counting what arrives.
 
-    def __init__(self, app: ASGIApp, *, bytes_max: int) -> None:
+    A body that does not arrive whole within ``seconds_max`` is refused too: who sends a byte a
+    minute would otherwise hold a connection and its memory for as long as it likes.
+    """
+
+    def __init__(self, app: ASGIApp, *, bytes_max: int, seconds_max: float) -> None:
         self._app = app
         self._bytes_max = bytes_max
+        self._seconds_max = seconds_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        path = scope["path"]
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._bytes_max:
-            await self._refuse(scope, receive, send)
+            await _refuse(on_too_large(path, self._bytes_max), scope, receive, send)
             return
-        counter = _Counter(receive, self._bytes_max)
+        counter = _Counter(receive, self._bytes_max, self._seconds_max)
         try:
             await self._app(scope, counter, send)
         except _TooLarge:
-            await self._refuse(scope, receive, send)
+            await _refuse(on_too_large(path, self._bytes_max), scope, receive, send)
+        except _TooSlow:
+            await _refuse(on_too_slow(path, self._seconds_max), scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = on_too_large(scope["path"], self._bytes_max)
-        response.headers["Connection"] = "close"
-        await response(scope, receive, send)
+
+async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    response.headers["Connection"] = "close"
+    await response(scope, receive, send)
 
 
 class _TooLarge(Exception):
     """The body went over the cap while it was being read."""
 
 
+class _TooSlow(Exception):
+    """The body did not arrive whole in time."""
+
+
 class _Counter:
-    def __init__(self, receive: Receive, bytes_max: int) -> None:
+    """Counts bytes and time until the body is whole; what comes after it is no body."""
+
+    def __init__(self, receive: Receive, bytes_max: int, seconds_max: float) -> None:
         self._receive = receive
         self._left = bytes_max
+        self._seconds_max = seconds_max
+        self._until: float | None = None
+        self._whole = False
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        if self._whole:
+            return await self._receive()
+        if self._until is None:
+            self._until = asyncio.get_running_loop().time() + self._seconds_max
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise _TooSlow from None
+        self._whole = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             raise _TooLarge

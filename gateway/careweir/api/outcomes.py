@@ -23,6 +23,7 @@ _ISSUES: dict[str, IssueCode] = {
     "parameter_invalid": "value",
     "search_too_costly": "too-costly",
     "body_too_large": "too-long",
+    "body_too_slow": "timeout",
     "unsupported_media_type": "not-supported",
     "audit_unavailable": "no-store",
     "answer_unrecorded": "no-store",

@@ -28,6 +28,12 @@ def on_too_large(path: str, bytes_max: int) -> Response:
     return _refused(path, 413, "body_too_large", "The request body is too large", detail)
 
 
+def on_too_slow(path: str, seconds_max: float) -> Response:
+    """A body that did not arrive whole in time."""
+    detail = f"send the whole body within {seconds_max:g} seconds"
+    return _refused(path, 408, "body_too_slow", "The request body did not arrive in time", detail)
+
+
 def problem(status: int, code: str, title: str, detail: str = "", **more: Any) -> Response:
     """One problem document. ``code`` is stable; ``type`` is a URN made from it."""
     body = {"type": f"urn:careweir:problem:{code}", "title": title, "status": status, "code": code}

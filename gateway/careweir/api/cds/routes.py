@@ -19,12 +19,13 @@ from careweir.api.cds.descriptor import described, hooked, purpose_of, templates
 from careweir.api.cds.feedback import Feedback, read_feedback
 from careweir.api.routes import Services
 from careweir.capabilities import Capability
-from careweir.errors import NotFound
+from careweir.errors import NotAuthenticated, NotFound
 from careweir.question import Question
 from careweir.source import Source
 from careweir.source.place import Place
 
 PATH = "/cds-services"
+_LOOPBACK = "127.0.0.1"
 
 router = APIRouter(prefix=PATH)
 
@@ -129,11 +130,22 @@ async def _asker(request: Request, *paths: str) -> Actor | Client:
     """Who calls: an EHR by a JWT of its own, or the bearer of an access token of the gateway."""
     authorization, clients = _authorization(request), _cds(request).clients
     if authorization is not None and clients.knows(authorization):
-        root = _cds(request).public_url or str(request.base_url).rstrip("/")
+        root = _cds(request).public_url or _own_address(request)
         client = await clients.verified(authorization, audiences={root + path for path in paths})
         _services(request).verifier.count(client.name)
         return client
     return await _services(request).verifier.actor(authorization)
+
+
+def _own_address(request: Request) -> str:
+    """The address of the request itself. INVARIANT: a Host header chooses no audience.
+
+    Whoever replays a token that was meant for another service can name that service as the host.
+    On loopback nobody is deceived: no EHR issues tokens for it.
+    """
+    if request.url.hostname != _LOOPBACK:
+        raise NotAuthenticated("set CAREWEIR_PUBLIC_URL, so that an audience can be compared")
+    return str(request.base_url).rstrip("/")
 
 
 def _capability(request: Request, name: str) -> Capability:
