@@ -236,3 +236,12 @@ def test_a_chart_with_more_than_was_asked_for_is_still_minimised(ehr: Ehr) -> No
     assert ehr.call(body).status_code == 200
     received = json.dumps(ehr.gateway.seen("acme-sepsis")["received"][-1])
     assert not [secret for secret in SECRETS if secret in received]
+
+
+def test_a_host_header_chooses_no_audience(ehr: Ehr) -> None:
+    """A token that the EHR made for another service, replayed here under that service's name."""
+    other = f"https://other.example{SERVICE}"
+    for host in ("other.example", "evil.example", "127.0.0.1.evil.example", "localhost"):
+        headers = ehr.bearer(aud=other.replace("https", "http")) | {"Host": host}
+        assert ehr.call(headers=headers).status_code == 401
+    assert ehr.call(headers=ehr.bearer()).status_code == 200
