@@ -12,7 +12,8 @@ import pytest
 from careweir import log as logs
 from careweir.app import build_app
 from careweir.settings import Settings
-from careweir.wiring import Overrides, load_house
+from careweir.wiring.house import load_house
+from careweir.wiring.overrides import Overrides
 from careweir_kit.simulation.faults import State
 from support.charts import sepsis
 from support.inprocess import CLOSED, RULES, bearer, simulated
