@@ -133,7 +133,7 @@ def _charts(places: list[Path]) -> list[Chart]:
 
 def _changes(rows: list[dict[str, Any]]) -> Iterator[str]:
     """What a role gains or loses with a tool, said once for all purposes and sites."""
-    alike: dict[tuple[object, ...], list[dict[str, Any]]] = {}
+    alike: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], list[dict[str, Any]]] = {}
     for row in rows:
         key = (row["role"], row["tool"], tuple(row["gained"]), tuple(row["lost"]))
         alike.setdefault(key, []).append(row)
