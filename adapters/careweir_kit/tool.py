@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -139,6 +139,7 @@ class Tool(BaseModel):
     late_poll_s: int = Field(default=900, ge=0, le=86_400)  # polled on after the deadline; 0: not
     attempts_max: int = Field(default=1, ge=1, le=5)
     idempotent: Literal["none", "key-header", "natural"] = "none"
+    hedge_after_ms: int | None = Field(default=None, gt=0)  # then asked again, where policy allows
     subject_echo: Literal["required", "none"] = "required"
     answer_bytes_max: int = Field(default=1_048_576, gt=0)
     limits: Limits = Limits()
@@ -148,6 +149,13 @@ class Tool(BaseModel):
     request: dict[str, Any] = Field(default_factory=dict)
     answer: dict[str, Any] = Field(default_factory=dict)
     simulator: Simulator | None = None
+
+    @model_validator(mode="after")
+    def _hedged_only_if_recognised(self) -> Tool:
+        """A second request must be known as a repeat."""
+        if self.hedge_after_ms is not None and self.idempotent == "none":
+            raise ValueError("hedge_after_ms needs a tool that recognises repeats (idempotent)")
+        return self
 
     @field_validator("endpoints", mode="before")
     @classmethod

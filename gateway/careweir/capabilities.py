@@ -58,6 +58,7 @@ class Capability(BaseModel):
     hook: str | None = None
     administrative: bool = False  # no identifier and nothing clinical may leave for it
     ladder: Ladder = Ladder()
+    hedging: tuple[str, ...] = ()  # purposes for which a slow tool may be sent the same again
     scope: tuple[str, ...] = ()  # the data classes that the question is about: see access/lint.py
 
 

@@ -32,8 +32,9 @@ def check_ladders(
         if scores is not None:
             _check_scores(name, scores, mine, tools)
         previous = one.ladder.previous
-        if previous is not None and not set(previous.purposes) <= set(purposes.parents):
-            raise ConfigInvalid(f"capabilities.yaml: {name}: ladder.previous: unknown purpose")
+        named = set(one.hedging) | set(() if previous is None else previous.purposes)
+        if not named <= set(purposes.parents):
+            raise ConfigInvalid(f"capabilities.yaml: {name}: ladder or hedging: unknown purpose")
 
 
 def _check_scores(
@@ -46,6 +47,11 @@ def _check_scores(
             raise ConfigInvalid(f"capabilities.yaml: {name}: {score} is no score for it")
         if score not in tools:
             log.warning("a score of the ladder is not here", capability=name, tool=score)
+
+
+def may_hedge(capability: Capability, question: Question, purposes: Purposes) -> bool:
+    """Does policy allow a second disclosure of the same, only to be answered sooner?"""
+    return any(purposes.covers(granted, question.purpose) for granted in capability.hedging)
 
 
 def why_no_previous(capability: Capability, question: Question, purposes: Purposes) -> str | None:

@@ -14,7 +14,7 @@ from careweir.adjudication import Reading, SecondReader
 from careweir.errors import CallerError, Overloaded
 from careweir.fanout import Asked, Guards, Linger, Prepared, ask_all
 from careweir.ids import NewId, Pseudonyms
-from careweir.ladder import steps, why_no_previous
+from careweir.ladder import may_hedge, steps, why_no_previous
 from careweir.ledger import InferenceLedger, Ledger
 from careweir.log import log
 from careweir.metrics import Metrics
@@ -122,7 +122,9 @@ class Gateway:
             live, lost = still_to_ask(live, await ledger.asked_before() if run.resumed else {})
             await self._expect_pushes(case, live)
             linger = self._lingering(inference, case.site) if self._lingering else None
-            asked = Asked(ledger, rfc3339(case.as_of), deadline, self.guards, linger)
+            capability = case.house.capabilities[question.capability]
+            hedges = may_hedge(capability, question, case.house.policies.purposes)
+            asked = Asked(ledger, rfc3339(case.as_of), deadline, self.guards, linger, hedges)
             replies = await ask_all(live, asked, strategy=question.strategy)
             replies += lost
             replies += await self._stood_in(case, asked, replies)

@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from careweir.errors import ConfigInvalid
+from careweir.ladder import may_hedge
+from careweir.question import read_question
 from careweir.wiring.house import load_house
 from support.charts import sepsis
 from support.inprocess import bearer, gateway, run, simulated
@@ -267,3 +269,25 @@ def test_a_site_may_take_a_score_away_and_its_order_is_kept(tmp_path: Path) -> N
     assert played(tmp_path, config, fallbacks) == ["qsofa", "news2"]
     (config / "tools" / "qsofa.yaml").unlink()
     assert load_house(config).capabilities["sepsis-risk"].ladder.scores == ("qsofa", "news2")
+
+
+def test_a_second_disclosure_needs_a_purpose_that_policy_names(tmp_path: Path) -> None:
+    config = site(tmp_path / "site")
+    file = config / "capabilities.yaml"
+    body = yaml.safe_load(file.read_text())
+
+    def house(*purposes: str) -> Any:
+        body["capabilities"]["sepsis-risk"]["hedging"] = list(purposes)
+        file.write_text(yaml.safe_dump(body))
+        return load_house(config)
+
+    asked = read_question(orjson.dumps(sepsis()), deadline_ms_default=1000)
+
+    def allowed(found: Any) -> bool:
+        return may_hedge(found.capabilities["sepsis-risk"], asked, found.policies.purposes)
+
+    assert not allowed(load_house(None))
+    assert allowed(house("TREAT"))
+    assert not allowed(house("HPAYMT"))
+    with pytest.raises(ConfigInvalid, match="unknown purpose"):
+        house("CURIOSITY")

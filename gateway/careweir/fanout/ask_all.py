@@ -22,6 +22,7 @@ from careweir.fanout.breaker import CircuitOpen
 from careweir.fanout.bulkhead import Shed
 from careweir.fanout.call import Progress, call
 from careweir.fanout.guard import Guards
+from careweir.fanout.hedge import hedged
 from careweir.fanout.transport import ConnectionLost, EndpointRefused
 from careweir.ids import new_id
 from careweir.log import log
@@ -61,6 +62,7 @@ class Asked:
     deadline: float  # loop time
     guards: Guards
     linger: Linger | None = None  # what asks on when a vendor is still at work at the deadline
+    hedges: bool = False  # policy allows a slow tool to be sent the same a second time
 
 
 async def ask_all(prepared: Sequence[Prepared], asked: Asked, *, strategy: Strategy) -> list[Reply]:
@@ -148,12 +150,18 @@ async def _guarded(prepared: Prepared, asked: Asked, deadline: float, state: Pro
         return compute(prepared, asked.ledger, as_of=asked.as_of)
     if asked.guards.held(prepared.tool.tool) is not None:
         raise CircuitOpen("held for a person: it answered about another patient")
-    guard = asked.guards.of(prepared.tool)
+    guard, tool = asked.guards.of(prepared.tool), prepared.tool
 
-    async def once(here: Prepared) -> Attempted:
-        return await _recorded_attempt(here, asked, deadline, state)
+    async def ask(here: Prepared, mine: Progress) -> Attempted:
+        async def once(at: Prepared) -> Attempted:
+            return await _recorded_attempt(at, asked, deadline, mine)
 
-    return await call(prepared, guard, once, deadline=deadline, progress=state)
+        return await call(here, guard, once, deadline=deadline, progress=mine)
+
+    if not asked.hedges or tool.hedge_after_ms is None:
+        return await ask(prepared, state)
+    after_s = tool.hedge_after_ms / 1000
+    return await hedged(ask, prepared, state, after_s=after_s, may=guard.budget.spend)
 
 
 async def _recorded_attempt(

@@ -1,7 +1,4 @@
-"""One tool, guarded: deadline( bulkhead( breaker( budgeted retry( recorded intent( attempt )))).
-
-Hedging is not built: a second request in flight would be a second disclosure.
-"""
+"""One tool, guarded: deadline( bulkhead( breaker( budgeted retry( recorded intent( attempt ))))."""
 
 from __future__ import annotations
 
