@@ -19,6 +19,7 @@
         NoToolAnswered       502/503/504  every tool was asked and none gave an answer
         Overloaded           503      shed before anything was recorded or sent
         StateUnavailable     503      what must be remembered for this cannot be now
+        ShuttingDown         503      the process ends before the answer was there
         KeysUnavailable      503      the token issuer's keys cannot be had, so nobody is known
       IntegrityError
         AuditUnavailable     503      what cannot be recorded is not sent
@@ -193,6 +194,13 @@ class StateUnavailable(DegradedError):
 
     code = "state_unavailable"
     title = "What must be remembered for this cannot be stored or read now"
+
+
+class ShuttingDown(DegradedError):
+    """The process ends. What was sent for the question is on the record, with its outcome."""
+
+    code = "shutting_down"
+    title = "The gateway ends before the answer is there"
 
 
 class KeysUnavailable(DegradedError):

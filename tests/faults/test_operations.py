@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from careweir.api.middleware import CrashToProblem
 from careweir.metrics import Metrics
 from support.charts import sepsis
 from support.inprocess import bearer, gateway, run, simulated
@@ -107,6 +109,31 @@ def test_a_slow_event_loop_is_noticed() -> None:
 
     assert lag is not None
     assert float(lag[1]) >= 0.2
+
+
+def test_whoever_still_waits_when_the_server_ends_is_told_so() -> None:
+    async def hangs(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def work() -> list[Any]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "path": "/v1/inferences", "headers": [], "method": "POST"}
+        serving = asyncio.ensure_future(CrashToProblem(hangs)(scope, send, send))
+        await asyncio.sleep(0)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        assert serving.cancelled()
+        return sent
+
+    start, body = asyncio.run(work())
+
+    assert start["status"] == 503
+    assert (b"retry-after", b"1") in start["headers"]
+    assert json.loads(body["body"])["code"] == "shutting_down"
 
 
 def test_sigterm_lets_open_questions_end_and_closes_the_chain(tmp_path: Path) -> None:

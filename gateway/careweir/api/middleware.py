@@ -8,7 +8,7 @@ import re
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from careweir.api.problems import on_crash, on_too_large, on_too_slow
+from careweir.api.problems import on_crash, on_shutdown, on_too_large, on_too_slow
 from careweir.ids import new_id
 
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9_.-]{1,64}$")
@@ -133,6 +133,10 @@ class CrashToProblem:
 
         try:
             await self._app(scope, receive, noting)
+        except asyncio.CancelledError:  # the server ends and waits no longer
+            if scope["type"] == "http" and not started:
+                await on_shutdown(scope["path"])(scope, receive, send)
+            raise
         except Exception as error:
             if scope["type"] != "http" or started:
                 raise

@@ -16,6 +16,7 @@ from careweir.errors import (
     NotAuthenticated,
     QuestionInvalid,
     ScopeMissing,
+    ShuttingDown,
 )
 from careweir.log import log
 
@@ -94,6 +95,14 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     response = _refused(request.url.path, status, code, title)
     for name, value in (getattr(error, "headers", None) or {}).items():
         response.headers[name] = value
+    return response
+
+
+def on_shutdown(path: str) -> Response:
+    """The process ends before the answer is there: worth asking another replica."""
+    error = ShuttingDown("repeat it with the same Idempotency-Key", retry_after_s=1)
+    response = _refused(path, error.status, error.code, error.title, error.detail)
+    response.headers["Retry-After"] = "1"
     return response
 
 
