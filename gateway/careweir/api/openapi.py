@@ -91,6 +91,22 @@ def _cds(answer: str, **refusals: str) -> dict[str, Any]:
     }
 
 
+_PLAIN = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+FIGURES: dict[str, Any] = {
+    "security": [],
+    "responses": {"200": {"description": "The text format of Prometheus.", **_PLAIN}},
+}
+READY: dict[str, Any] = {
+    "security": [],
+    "responses": {"503": {"description": "It cannot record now, so it does not disclose."}},
+}
+CHECKPOINT: dict[str, Any] = {
+    "responses": {
+        "200": {"description": "A signed note (C2SP) over the newest tree.", **_PLAIN},
+        **_AUTH,
+        "404": _refused("Nothing is sealed yet."),
+    },
+}
 SMART: dict[str, Any] = {
     "security": [],
     "responses": {
@@ -135,6 +151,11 @@ def _fhir_refused(description: str) -> dict[str, Any]:
 
 
 _FHIR = {"content": {"application/fhir+json": {"schema": {"type": "object"}}}}
+FHIR_OPEN: dict[str, Any] = {
+    "security": [],
+    "responses": {"200": {"description": "The resource.", **_FHIR},
+                  "406": _fhir_refused("Only JSON is served.")},
+}  # fmt: skip
 _FHIR_AUTH = {
     "401": _fhir_refused("No token, or one that does not hold."),
     "403": _fhir_refused("Not this role, or not this scope."),
@@ -151,10 +172,13 @@ FHIR_SEARCH: dict[str, Any] = {
 FHIR_INFER: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/fhir+json": {"schema": {"type": "object"}}},
+        "content": {
+            "application/fhir+json": {"schema": {"$ref": "#/components/schemas/Parameters"}}
+        },
     },
     "responses": {
         "200": {"description": "A Bundle of type collection.", **_FHIR},
+        "202": {"description": "Accepted; the answer will be at Content-Location."},
         **_FHIR_AUTH,
         "413": _fhir_refused("The body is above the limit."),
         "415": _fhir_refused("The body is not FHIR JSON."),
@@ -216,7 +240,7 @@ CONFLICTS: dict[str, Any] = {
             ("type", {"type": "string"}, "Only of this type."),
             ("queue", {"type": "string"}, "Only in this queue."),
             ("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "Rows a page (50)."),
-            ("after", {"type": "string"}, "`next` of the page before."),
+            ("after", {"type": "string", "minLength": 1}, "`next` of the page before."),
         )
     ],
     "responses": {**_AUTH, "422": _refused("A filter cannot be used.")},
@@ -254,21 +278,58 @@ SCHEMAS: dict[str, Any] = {
     },
     "Question": {
         "type": "object",
-        "required": ["capability", "subject", "purpose", "inputs"],
+        "required": ["capability", "subject", "purpose"],
+        "oneOf": [{"required": ["inputs"]}, {"required": ["source"]}],
         "additionalProperties": False,
         "properties": {
             "capability": {"type": "string", "examples": ["sepsis-risk"]},
-            "subject": {"type": "string", "examples": ["Patient/123"]},
+            "subject": {
+                "type": "string",
+                "pattern": r"^(Patient/[A-Za-z0-9\-.]{1,64}|urn:uuid:[0-9a-fA-F-]{36})$",
+                "examples": ["Patient/123"],
+            },
             "purpose": {"type": "string", "examples": ["TREAT"]},
-            "inputs": {"type": "object", "description": "A FHIR R4 Bundle."},
+            "inputs": {
+                "type": "object",
+                "description": "A FHIR R4 Bundle.",
+                "required": ["resourceType", "entry"],
+                "properties": {"resourceType": {"const": "Bundle"}, "entry": {"type": "array"}},
+            },
+            "source": {
+                "type": "object",
+                "description": "A configured FHIR server, instead of inputs.",
+                "required": ["fhir_server"],
+                "additionalProperties": False,
+                "properties": {"fhir_server": {"type": "string"}},
+            },
             "context": {
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {"encounter": _TEXT, "site": _TEXT, "study": _TEXT, "as_of": _TEXT},
             },
-            "tools": {"type": ["array", "null"], "items": {"type": "string"}},
+            "tools": {
+                "type": ["array", "null"],
+                "minItems": 1,
+                "maxItems": 32,
+                "items": {"type": "string"},
+            },
             "strategy": {"enum": ["all", "first", "primary", "quorum"], "default": "all"},
             "deadline_ms": {"type": "integer", "minimum": 1, "maximum": 60000},
+        },
+    },
+    "Parameters": {
+        "type": "object",
+        "required": ["resourceType", "parameter"],
+        "properties": {
+            "resourceType": {"const": "Parameters"},
+            "parameter": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {"name": {"type": "string"}},
+                },
+            },
         },
     },
     "Adjudication": {
@@ -311,9 +372,18 @@ SCHEMAS: dict[str, Any] = {
 }  # fmt: skip
 
 
+_FASTAPIS = "HTTPValidationError"  # what FastAPI would answer by itself
+
+
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add the schemas and the bearer scheme to FastAPI's document."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if _FASTAPIS in str(operation.get("responses", {}).get("422", "")):
+                operation["responses"]["422"] = _refused("A parameter is missing or wrong.")
     components = document.setdefault("components", {})
+    for name in (_FASTAPIS, "ValidationError"):
+        components.get("schemas", {}).pop(name, None)
     components.setdefault("schemas", {}).update(SCHEMAS)
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -95,6 +96,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     response = _refused(request.url.path, status, code, title)
     for name, value in (getattr(error, "headers", None) or {}).items():
         response.headers[name] = value
+    if status == 405 and (methods := _methods_of(request)):
+        response.headers["Allow"] = ", ".join(methods)
     return response
 
 
@@ -104,6 +107,19 @@ def on_shutdown(path: str) -> Response:
     response = _refused(path, error.status, error.code, error.title, error.detail)
     response.headers["Retry-After"] = "1"
     return response
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All methods of an address: the router tells only those of the first route that fits."""
+    paths, here = request.app.openapi()["paths"], request.url.path
+    if here in paths:
+        return sorted(method.upper() for method in paths[here])
+    return sorted(
+        method.upper()
+        for path, methods in paths.items()
+        if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)), here)
+        for method in methods
+    )
 
 
 async def on_crash(path: str, error: Exception) -> Response:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
 from fastapi import APIRouter, Request, Response
+from fastapi import Query as Parameter
 
 from careweir.access import Actor
 from careweir.access.readers import READERS, check_reader, reads_record
@@ -19,7 +20,7 @@ from careweir.api.idempotency import checked_key, respond_async
 from careweir.api.problems import problem
 from careweir.audit import AuditTrail, Query, Stored
 from careweir.capabilities import described
-from careweir.errors import AccessDenied, NotFound, QuestionInvalid, ScopeMissing
+from careweir.errors import AccessDenied, NotFound, ScopeMissing
 from careweir.holds import read_reason, release
 from careweir.jobs import Inferences, Kept, Pushes
 from careweir.ledger import Ledger
@@ -96,14 +97,15 @@ async def asked(request: Request, services: Services, actor: Actor, body: bytes)
 
 @router.get("/v1/inferences", openapi_extra=openapi.LIST)
 async def work_list(
-    request: Request, status: str = "unknown", after: str | None = None, limit: int = 50
+    request: Request,
+    status: Literal["unknown"] = "unknown",
+    after: str | None = None,
+    limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
 ) -> Response:
     """The work list: questions in which a tool was asked and nobody knows what it answered."""
     services, actor = _services(request), await _actor(request)
     if actor.role not in WORKERS:
         raise AccessDenied("the work list needs the role operator, auditor or privacy-officer")
-    if status != "unknown" or not 0 < limit <= 200:
-        raise QuestionInvalid("only unknown is listed, at most 200 a page", path="status, limit")
     rows = await services.inferences.unknown(site=actor.site, after=after, limit=limit)
     return _json({"inferences": rows})
 
@@ -247,7 +249,7 @@ async def records(request: Request, inference: str) -> Response:
     return _json({"records": found})
 
 
-@router.get("/v1/audit/checkpoint", openapi_extra=openapi.READ)
+@router.get("/v1/audit/checkpoint", openapi_extra=openapi.CHECKPOINT)
 async def checkpoint(request: Request) -> Response:
     """The newest signed head over all entries (C2SP note): keep it outside to hold us to it."""
     services, actor = _services(request), await _actor(request)
@@ -297,13 +299,13 @@ async def healthz() -> Response:
     return _json({"status": "alive"})
 
 
-@router.get("/metrics", openapi_extra=openapi.OPEN)
+@router.get("/metrics", openapi_extra=openapi.FIGURES)
 async def metrics(request: Request) -> Response:
     """Figures for Prometheus; no label holds anything of a patient or a caller."""
     return Response(_services(request).gateway.metrics.text(), media_type=EXPOSITION)
 
 
-@router.get("/readyz", openapi_extra=openapi.OPEN)
+@router.get("/readyz", openapi_extra=openapi.READY)
 async def readyz(request: Request) -> Response:
     """It can disclose and record. One vendor's outage does not make it unready."""
     try:

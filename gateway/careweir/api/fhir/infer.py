@@ -86,7 +86,7 @@ async def infer(request: Request) -> Response:
     return _response(kept, served.gateway.house)
 
 
-@router.get("/OperationDefinition/infer", openapi_extra=openapi.OPEN)
+@router.get("/OperationDefinition/infer", openapi_extra=openapi.FHIR_OPEN)
 async def definition(request: Request) -> Response:
     """What ``$infer`` takes and gives."""
     return fhir_json(operation_definition(address(request)))

@@ -32,7 +32,7 @@ def router_of(served: Sequence[Served]) -> APIRouter:
     """The route that tells it; no token is needed."""
     router = APIRouter(route_class=FhirRoute)
 
-    @router.get("/metadata", openapi_extra=openapi.OPEN)
+    @router.get("/metadata", openapi_extra=openapi.FHIR_OPEN)
     async def metadata(request: Request) -> Response:
         """What this FHIR base can do."""
         return fhir_json(capability_statement(served, address(request)))
