@@ -91,13 +91,13 @@ def test_smarts_client_reads_the_capabilities_and_the_results(gateway: Served) -
     statement = client.server.capabilityStatement
     assert {one.type for one in statement.rest[0].resource} >= {"RiskAssessment", "AuditEvent"}
 
-    bundle = next(RiskAssessment.where({"_count": "2"}).perform_iter(client.server))
+    bundle: Any = next(RiskAssessment.where({"_count": "2"}).perform_iter(client.server))
     assert bundle.type == "searchset"
     first = bundle.entry[0].resource
-    again = RiskAssessment.read(first.id, client.server)
+    again: Any = RiskAssessment.read(first.id, client.server)
     assert again.as_json() == first.as_json()
     assert 0 <= again.prediction[0].probabilityDecimal <= 100
-    devices = list(Device.where({}).perform_resources_iter(client.server))
+    devices: list[Any] = list(Device.where({}).perform_resources_iter(client.server))
     assert any(one.manufacturer for one in devices)
 
 
