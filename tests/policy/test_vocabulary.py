@@ -20,7 +20,7 @@ PIECES = st.sampled_from(
 
 
 def slow(text: str) -> frozenset[str]:
-    return frozenset(code for code, words in SHIPPED.sensitive_words if words.search(text))
+    return frozenset(code for code, words in SHIPPED.sensitive_words.items() if words.search(text))
 
 
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)

@@ -85,8 +85,8 @@ def compile_vocabulary(
         units=frozenset(file.units),
         unit_synonyms=file.unit_synonyms,
         sensitive_codes=sensitive,
-        sensitive_words=tuple((code, _pattern(found)) for code, found in sorted(words.items())),
-        sensitive_starts=frozenset(_start(word) for found in words.values() for word in found),
+        sensitive_words={code: _pattern(found) for code, found in words.items()},
+        sensitive_starts=_starts(words),
         labels=labels,
     )
 
@@ -150,6 +150,14 @@ def _written_out(
 def _pattern(words: Iterable[str]) -> re.Pattern[str]:
     parts = sorted({_word(word) for word in words}, key=lambda part: (-len(part), part))
     return re.compile(r"(?<![^\W_])(?:" + "|".join(parts) + r")(?![^\W_])", re.IGNORECASE)
+
+
+def _starts(words: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
+    starts: dict[str, set[str]] = {}
+    for code, found in words.items():
+        for word in found:
+            starts.setdefault(_start(word), set()).add(code)
+    return {start: frozenset(codes) for start, codes in starts.items()}
 
 
 def _start(word: str) -> str:

@@ -35,9 +35,9 @@ class Way:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PlannedNeed:
-    """One Need with its codes resolved and the ways that the rights open for it.
+    """One Need with its codes resolved and the ways that the rights open for it. Itself alone.
 
     ``refused`` holds the paths that it asks for and that no right opens, with reason and rule.
     """

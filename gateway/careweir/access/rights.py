@@ -46,6 +46,7 @@ class Rights:
     purposes: Purposes = field(default=Purposes({}), compare=False, repr=False)
     vocabulary: Vocabulary | None = field(default=None, compare=False, repr=False)
     plans: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # see plan.py
+    masks: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # see mask.py
 
     def of(self, resource: str) -> tuple[tuple[DataClass, str], ...]:
         """The data classes of one resource type."""

@@ -68,8 +68,8 @@ class Vocabulary:
     units: frozenset[str]
     unit_synonyms: Mapping[str, str]
     sensitive_codes: Sensitive
-    sensitive_words: tuple[tuple[str, re.Pattern[str]], ...]
-    sensitive_starts: frozenset[str]  # the first two or three letters of every sensitive word
+    sensitive_words: Mapping[str, re.Pattern[str]]
+    sensitive_starts: Mapping[str, frozenset[str]]  # first letters of a word -> whose word it is
     labels: frozenset[str]  # sensitivity codes that a policy can name
     _about: dict[CodeKey, frozenset[str]] = field(default_factory=dict, repr=False)
 
@@ -93,9 +93,9 @@ class Vocabulary:
         """The sensitivity codes whose words stand in a text."""
         words = _WORD.findall(text.casefold())
         starts = {word[:START_LENGTH] for word in words} | {word[:2] for word in words}
-        if starts.isdisjoint(self.sensitive_starts):
-            return frozenset()
-        return frozenset(code for code, words in self.sensitive_words if words.search(text))
+        near = [self.sensitive_starts[one] for one in starts & self.sensitive_starts.keys()]
+        about = frozenset().union(*near)
+        return frozenset(code for code in about if self.sensitive_words[code].search(text))
 
 
 def plain_system(url: str) -> str:

@@ -44,8 +44,8 @@ def identifiers_in(chart: Chart) -> dict[str, str]:
     found: dict[str, str] = {}
     for record in chart.records:
         tail = (record.full_url or "").rpartition("/")[2].removeprefix("urn:uuid:")
-        for word in (record.id or "", tail):
-            if len(word) >= 4 and not _UUID.fullmatch(word):
+        for word in {record.id or "", tail}:
+            if len(word) >= 4 and not _is_uuid(word):
                 found.setdefault(word, "[ID]")
     for kind in _NAMED_IN:
         for record in chart.by_type.get(kind, ()):
@@ -62,6 +62,10 @@ def patient_names_and_numbers(chart: Chart) -> Iterator[str]:
         whole_name = mark == "[NAME]" and " " in word
         if whole_name or (mark in ("[ID]", "[PHONE]") and len(word) >= NUMBER_MIN):
             yield word.lower()
+
+
+def _is_uuid(word: str) -> bool:
+    return len(word) == len("9f0c2d5e-1111-4222-8333-abcdefabcdef") and bool(_UUID.fullmatch(word))
 
 
 def _of_resource(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -119,7 +123,7 @@ def _words(text: Any) -> Iterator[str]:
 def _number(holder: Any) -> Iterator[str]:
     """The value of an Identifier or ContactPoint, as written and without its punctuation."""
     value = holder.get("value") if isinstance(holder, dict) else holder
-    if isinstance(value, str) and len(value) >= 3 and not _UUID.fullmatch(value):
+    if isinstance(value, str) and len(value) >= 3 and not _is_uuid(value):
         yield value
         bare = re.sub(r"\W+", "", value)
         if len(bare) >= 4:

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from careweir.access import Decision
 from careweir.access.elements import CODED_BY
-from careweir.access.names import element_name, resource_name
-from careweir.access.plan import LEAD, CodeKey, PlannedNeed, Way, asked_paths, plan
+from careweir.access.names import resource_name
+from careweir.access.plan import CodeKey, PlannedNeed, Way, asked_paths, plan
 from careweir.minimise.chart import Chart, Record
 from careweir.minimise.consent import refusing_consent
 from careweir.minimise.manifest import (
@@ -26,6 +26,7 @@ from careweir.minimise.manifest import (
     transformed_rows,
     withheld_rows,
 )
+from careweir.minimise.mask import Mask
 from careweir.minimise.moment import shift_days
 from careweir.minimise.project import Projector, generalised, masks, reference_to
 from careweir.minimise.scrub import scrubber_of
@@ -226,18 +227,16 @@ class _Builder:
 
     def _elements(self, one: Selected, source: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        nested: dict[str, dict[str, Way]] = {}
-        for way in one.ways:
-            head, _, tail = way.path.partition(".")
-            if way.element.kind in ("birthdate", "postal") or way.transform == LEAD:
-                self._generalise(one, way, source, found)
-            elif tail:
-                nested.setdefault(head, {})[tail] = way
-            elif head in source and head not in found:
-                wanted = one.wanted if head == CODED_BY.get(one.record.resource_type) else _ANY
-                value = self.projector.leaf(way, source[head], wanted)
-                self._keep(one, way, head, value, found)
-        for head, ways in nested.items():
+        selecting = CODED_BY.get(one.record.resource_type)
+        for way in one.mask.generalised:
+            self._generalise(one, way, source, found)
+        for way in one.mask.whole:
+            name = way.path
+            if name in source and name not in found:
+                wanted = one.wanted if name == selecting else _ANY
+                value = self.projector.leaf(way, source[name], wanted)
+                self._keep(one, way, name, value, found)
+        for head, ways in one.mask.parts.items():
             parts = self._backbone(one, head, ways, source.get(head))
             if parts is not None:
                 found[head] = parts
@@ -294,17 +293,16 @@ class _Builder:
         Sensitivity has none: it keeps whole resources here, and a mark would tell that there is
         one.
         """
-        asked = self._maskable(one)
+        asked = self._maskable(one) if self.masking else frozenset()
         if not asked:
             return {}
         kind, prefix = one.record.resource_type, f"{head}." if head else ""
-        opened = {way.path for way in one.ways}
         names = [
             name
             for name, value in sorted(item.items())
             if value not in (None, "", [], {})
             and prefix + name in asked
-            and _why(one, prefix + name, opened)[0] == "role"
+            and one.mask.why(prefix + name)[0] == "role"
         ]
         found = masks(f"{kind}.{head}" if head else kind, names, kept)
         if found:
@@ -319,7 +317,7 @@ class _Builder:
                 need.need.paths
                 for need in self.masking
                 if need.need.resource == one.record.resource_type
-                and one.asked.issuperset(need.need.paths)
+                and one.mask.asked.issuperset(need.need.paths)
                 and not (need.codes and need.codes.isdisjoint(codes))
             )
         )
@@ -342,39 +340,18 @@ class _Builder:
         self, one: Selected, source: Mapping[str, Any], body: Mapping[str, Any]
     ) -> None:
         """Count the elements of a selected resource that stay here, and say why."""
-        kind = one.record.resource_type
-        opened = {way.path for way in one.ways}
+        mask, about_whom = one.mask, one.record.resource_type != "Patient"
+        replaced = mask.replaced if "extension" in body else frozenset()
         for name, value in source.items():
-            if name in ("resourceType", "id") or (name in _SUBJECTS and kind != "Patient"):
+            if name in ("resourceType", "id") or (about_whom and name in _SUBJECTS):
                 continue
             if name in BACKBONES and name in body:
-                self._refuse_children(one, name, value, opened)
-            elif name not in body and not self._replaced(name, body, one):
-                self._refuse(one, element_name(kind, name), opened)
+                self._refuse_children(mask, name, value)
+            elif name not in body and name not in replaced:
+                self.refusals[mask.refusal(name)] += 1
 
-    def _replaced(self, name: str, body: Mapping[str, Any], one: Selected) -> bool:
-        generalised_to = {"birthDate": "extension", "start": "extension"}.get(name)
-        asked = any(way.path == name and way.transform for way in one.ways)
-        return asked and generalised_to in body
-
-    def _refuse_children(self, one: Selected, head: str, value: Any, opened: set[str]) -> None:
-        place = f"{one.record.resource_type}.{head}"
+    def _refuse_children(self, mask: Mask, head: str, value: Any) -> None:
         for item in value if isinstance(value, list) else [value]:
             for child in item if isinstance(item, dict) else ():
-                if f"{head}.{child}" not in opened:
-                    self._refuse(one, f"{head}.{element_name(place, child)}", opened)
-
-    def _refuse(self, one: Selected, path: str, opened: set[str]) -> None:
-        self.refusals[f"{one.record.resource_type}.{path}", *_why(one, path, opened)] += 1
-
-
-def _why(one: Selected, path: str, opened: set[str]) -> tuple[str, str]:
-    """Reason and rule why an element of a selected resource stays here."""
-    for refused, reason, rule in one.refused:
-        if refused == path and path not in opened:
-            return reason, rule
-    if path in opened or any(name.startswith(path + ".") for name in opened):
-        return "unknown_code", "no code, unit or form that we know"
-    if path in one.asked or any(name.startswith(path + ".") for name in one.asked):
-        return "role", "no data class of the grant has this path"
-    return "not_needed_by_tool", "the tool does not ask for it"
+                if f"{head}.{child}" not in mask.opened:
+                    self.refusals[mask.refusal(child, head)] += 1

@@ -74,22 +74,24 @@ _REPEATED: Final = re.compile(r"\[NAME\](?:[ ,.]*\[NAME\])+")
 
 
 class Scrubber:
-    """A chart's identifiers as one pattern; built on the first text, then kept with the chart."""
+    """A chart's identifiers as a dictionary; built on the first text, then kept with the chart."""
 
     def __init__(self, chart: Chart) -> None:
         found = identifiers_in(chart)
-        plain = {_plain(word): mark for word, mark in found.items() if not word.isascii()}
-        found = plain | found
-        self._found = found
+        self._found = {_plain(word): mark for word, mark in found.items() if not word.isascii()}
+        self._found |= found
         self._marks: dict[str, str] | None = None
-        loose = [word for word in found if not _strict(word)]
-        self._loose = _any_of(loose, re.IGNORECASE)
-        self._exact = _any_of([word for word in found if _strict(word)], 0)
+        loose = [word for word in self._found if not _strict(word)]
+        exact = [word for word in self._found if _strict(word)]
+        self._words = tuple(
+            tuple((_beginning(word), word) for word in words) for words in (loose, exact)
+        )
 
     def __call__(self, text: str) -> str:
         """The text without identifiers."""
         text = "".join(c for c in unicodedata.normalize("NFC", text) if _is_visible(c))
-        for pattern in (self._loose, self._exact):
+        for words, flags in zip(self._words, (re.IGNORECASE, 0), strict=True):
+            pattern = _any_of(_possible(words, text), flags)
             if pattern is not None:
                 text = pattern.sub(self._mark, text)
         for known, mark in _PATTERNS:
@@ -100,6 +102,22 @@ class Scrubber:
         if self._marks is None:
             self._marks = {_fold(word): mark for word, mark in self._found.items()}
         return self._marks.get(_fold(match.group()), "[NAME]")
+
+
+def _beginning(word: str) -> str | None:
+    """What stands in every ASCII text in which the word does; None when that cannot be told."""
+    return word.split()[0].lower() if word.isascii() else None
+
+
+def _possible(words: Iterable[tuple[str | None, str]], text: str) -> list[str]:
+    """The words that could stand in a text. Few do: a pattern of a whole chart is slow to make.
+
+    Beyond ASCII a letter has unlike twins (the Kelvin sign is a k), so there every word could.
+    """
+    if not text.isascii():
+        return [word for _, word in words]
+    lowered = text.lower()
+    return [word for begins, word in words if begins is None or begins in lowered]
 
 
 def scrubber_of(chart: Chart) -> Scrubber:

@@ -14,6 +14,7 @@ from careweir.access.plan import CodeKey, PlannedNeed, Way
 from careweir.minimise.chart import Chart, Record
 from careweir.minimise.consent import Asked, refusing_consent
 from careweir.minimise.manifest import Refusal
+from careweir.minimise.mask import Mask, Part, mask_of, ways_of
 from careweir.minimise.moment import read_moment, window_start
 from careweir.minimise.reading import codings, items, void_reason, when
 from careweir.minimise.sensitive import sensitivities
@@ -26,6 +27,7 @@ _RANK: Final = (
 
 
 Codes = tuple[frozenset[CodeKey], frozenset[CodeKey]]  # known main codes, all component codes
+_Merged = tuple[Mask, frozenset[CodeKey], frozenset[CodeKey]]
 
 
 class Question(NamedTuple):
@@ -36,42 +38,27 @@ class Question(NamedTuple):
     purpose: str
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """One resource that may leave, and by which ways.
+class Selected(NamedTuple):
+    """One resource that may leave, and by which mask.
 
     ``wanted`` holds the codes for which it was selected, ``components`` those under which its
-    parts may leave, ``asked`` the paths that the selecting needs ask for.
+    parts may leave.
     """
 
     record: Record
-    ways: tuple[Way, ...]
+    mask: Mask
     wanted: frozenset[CodeKey]
     components: frozenset[CodeKey]
-    asked: frozenset[str]
-    refused: tuple[tuple[str, str, str], ...]  # asked paths that no right opens
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Opening:
     """How the records of one group may leave for one need."""
 
-    ways: tuple[Way, ...]
+    part: Part
     wanted: frozenset[CodeKey]
     components: frozenset[CodeKey]
     sensitivity: frozenset[str]  # what every class by which it leaves may be about
-    need: PlannedNeed
-
-    def selected(self, record: Record) -> Selected:
-        """One record of the group."""
-        return Selected(
-            record=record,
-            ways=self.ways,
-            wanted=self.wanted,
-            components=self.components,
-            asked=frozenset(self.need.need.paths),
-            refused=self.need.refused,
-        )
 
 
 class _Candidate(NamedTuple):
@@ -109,7 +96,7 @@ class Selector:
 
     def _select_type(self, kind: str, needs: list[PlannedNeed]) -> Iterator[Selected]:
         groups = self._groups(kind)
-        kept: dict[int, list[Selected]] = {}
+        kept: dict[int, list[_Candidate]] = {}
         refused: dict[int, list[tuple[str, str]]] = {}
         of_group: dict[Codes, list[tuple[str, str]]] = {codes: [] for codes in groups}
         for need in needs:
@@ -126,12 +113,11 @@ class Selector:
                     else:
                         candidates.append(_Candidate(record, opening, moment))
             for candidate, refusal in self._newest(candidates, need.need.last):
-                record, opening = candidate.record, candidate.opening
+                index = candidate.record.index
                 if refusal is None:
-                    selected = opening.selected(record)
-                    kept.setdefault(record.index, []).append(selected)
+                    kept.setdefault(index, []).append(candidate)
                 else:
-                    refused.setdefault(record.index, []).append(refusal)
+                    refused.setdefault(index, []).append(refusal)
 
         for codes, records in groups.items():
             common = max(of_group[codes], key=_furthest) if of_group[codes] else None
@@ -143,8 +129,12 @@ class Selector:
             if common is not None:
                 alone = [r for r in records if r.index not in refused and r.index not in kept]
                 self._refusals[(kind, *common)] += len(alone)
+        merged: dict[tuple[_Opening, ...], _Merged] = {}
         for index in sorted(kept):
-            yield _merged(kept[index])
+            openings = tuple(one.opening for one in kept[index])
+            if openings not in merged:
+                merged[openings] = self._merged(kind, openings)
+            yield Selected(kept[index][0].record, *merged[openings])
 
     def _groups(self, kind: str) -> dict[Codes, list[Record]]:
         """The patient's records of one type by their codes; remembered for the other tools."""
@@ -176,16 +166,24 @@ class Selector:
             return "unknown_code", "code in no table"
         if need.codes and need.codes.isdisjoint(known) and need.codes.isdisjoint(parts):
             return "not_needed_by_tool", "code not needed"
-        ways = self._ways(need, known) if coded else need.ways
+        part = (need, frozenset({self._known[code].code_class for code in known}))
+        ways = ways_of(*part)
         if not ways:
             return "role", "no data class of the grant has this"
         allowed = _code_classes(ways)
         return _Opening(
-            ways=ways,
+            part=part,
             wanted=self._of_classes(known & need.codes or known, allowed),
             components=self._of_classes(parts & need.codes or parts, allowed),
             sensitivity=frozenset.intersection(*(way.data_class.sensitivity for way in ways)),
-            need=need,
+        )
+
+    def _merged(self, kind: str, openings: tuple[_Opening, ...]) -> _Merged:
+        """What several needs that select the same record come to together."""
+        return (
+            mask_of(kind, [one.part for one in openings], self._rights),
+            frozenset().union(*(one.wanted for one in openings)),
+            frozenset().union(*(one.components for one in openings)),
         )
 
     def _newest(
@@ -240,14 +238,6 @@ class Selector:
             main += [one.get("modality") for one in series if isinstance(one, dict)]
         parts = [part for part in items(resource.get("component")) if isinstance(part, dict)]
         return codings(main), codings([part.get("code") for part in parts])
-
-    def _ways(self, need: PlannedNeed, known: frozenset[CodeKey]) -> tuple[Way, ...]:
-        classes = {self._known[code].code_class for code in known}
-        return tuple(
-            way
-            for way in need.ways
-            if not way.data_class.code_classes or classes & way.data_class.code_classes
-        )
 
     def _of_classes(
         self, codes: frozenset[CodeKey], classes: frozenset[str] | None
@@ -332,18 +322,6 @@ def _code_classes(ways: Iterable[Way]) -> frozenset[str] | None:
 
 def _furthest(refusal: tuple[str, str]) -> tuple[int, str, str]:
     return _RANK.index(refusal[0].partition(":")[0]), *refusal
-
-
-def _merged(found: list[Selected]) -> Selected:
-    ways = {(way.path, way.transform): way for one in reversed(found) for way in one.ways}
-    return Selected(
-        record=found[0].record,
-        ways=tuple(ways[key] for key in sorted(ways, key=lambda key: (key[0], key[1] or ""))),
-        wanted=frozenset().union(*(one.wanted for one in found)),
-        components=frozenset().union(*(one.components for one in found)),
-        asked=frozenset().union(*(one.asked for one in found)),
-        refused=tuple(row for one in found for row in one.refused),
-    )
 
 
 def _study_references(chart: Chart, study: str | None) -> frozenset[str]:
