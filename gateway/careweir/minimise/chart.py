@@ -239,13 +239,14 @@ def _glance(index: int, raw: bytes) -> Record | None:
         part_codes=tuple(key for part in parts for key in _codes(part.code)) if parts else (),
         when=resource.effectiveDateTime,
         subject=None if about is None or about.reference is None else _bare(about.reference),
-        attending=tuple(_bare(one) for one in _attending(resource.participant)),
+        attending=_attending(resource.participant) if resource.participant else (),
         raw=raw,
     )
 
 
-def _attending(participants: list[_Participant]) -> Iterator[str]:
-    return (one.actor.reference for one in participants if one.actor and one.actor.reference)
+def _attending(participants: list[_Participant]) -> tuple[str, ...]:
+    named = (one.actor.reference for one in participants if one.actor)
+    return tuple(_bare(reference) for reference in named if reference)
 
 
 def _codes(concept: _Concept | None) -> tuple[CodeKey, ...]:
