@@ -33,6 +33,7 @@ _SECRET: Final = re.compile(r"zq[a-z]{5}q|7\d{6}\.5|\b1[5-8]\d\d-\d\d-\d\d")
 CODES: Final = [
     key for key, known in policies().vocabulary.codes.items() if known.code_class == "problem"
 ]
+FORM: Final = "urn:careweir:questionnaire:symptoms"
 TYPES: Final = {
     "bool": "boolean", "Date": "date", "DateTime": "date", "Instant": "date", "Integer": "number",
     "Decimal": "number", "PositiveInt": "number", "UnsignedInt": "number", "Base64Binary": "data",
@@ -54,6 +55,7 @@ class Planted:
         ends = {
             "text": [path], "date": [path], "number": [path], "quantity": [f"{path}.value"],
             "period": [f"{path}.start", f"{path}.end"], "attachment": [f"{path}.data"],
+            "answers": [f"{path}.answer.valueInteger"],  # of all choices at once the first
         }.get(kind, [])  # fmt: skip
         return {secret for secret, at in self.secrets.items() if at in ends}
 
@@ -159,6 +161,10 @@ class _Grower:
                 value["reference"] = f"{target}/{value['reference']}"
             case "attachment":
                 value["contentType"] = "text/plain"
+            case "canonical":
+                return FORM
+            case "answers":
+                value["linkId"] = "severity"
         return value
 
     def _code(self, path: str) -> Mapping[str, str]:

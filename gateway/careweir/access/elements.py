@@ -10,6 +10,8 @@ would bring a subtree that nobody looked at. Kinds:
     reference   rewritten, opaque                    birthdate   generalised, or by its own right
     postal      address, only generalised            text        free text: scrubbed, by right
     attachment  base64 text: decoded and scrubbed
+    canonical   the URL of a known questionnaire, without its version
+    answers     the items of a known questionnaire: known questions, coded and counted answers
 
 Source: FHIR R4 (4.0.1) resource definitions; required bindings of the elements of kind ``code``.
 """
@@ -21,7 +23,7 @@ from typing import Final, Literal, NamedTuple
 
 Kind = Literal[
     "code", "concept", "coding", "quantity", "number", "boolean", "date", "period", "reference",
-    "birthdate", "postal", "text", "attachment",
+    "birthdate", "postal", "text", "attachment", "canonical", "answers",
 ]  # fmt: skip
 
 TEXT_KINDS: Final = frozenset({"text", "attachment"})
@@ -164,6 +166,13 @@ ELEMENTS: Final[Mapping[str, Mapping[str, Element]]] = {
         **_of("date", "date"),
         **_of("attachment", "content.attachment"),
     },
+    "QuestionnaireResponse": {
+        **_code("status", "in-progress completed amended entered-in-error stopped"),
+        **_of("canonical", "questionnaire"),
+        **_of("date", "authored"),
+        **_of("reference", "encounter"),
+        **_of("answers", "item"),
+    },
     "Appointment": {
         **_code(
             "status",
@@ -176,7 +185,9 @@ ELEMENTS: Final[Mapping[str, Mapping[str, Element]]] = {
     },
 }
 
-PRIMITIVE_KINDS: Final[frozenset[Kind]] = frozenset({"code", "number", "boolean", "date", "text"})
+PRIMITIVE_KINDS: Final[frozenset[Kind]] = frozenset(
+    {"code", "number", "boolean", "date", "text", "canonical"}
+)
 
 # Elements of these types and backbones that R4 requires (min >= 1), as far as a policy can name
 # them. What is missing here beside them is rebuilt by us (subject, patient) or cannot be named.
@@ -197,6 +208,7 @@ REQUIRED: Final[Mapping[str, frozenset[str]]] = {
         "DocumentReference": "status",
         "DocumentReference.content": "attachment",
         "Appointment": "status",
+        "QuestionnaireResponse": "status",
     }.items()
 }
 
@@ -219,4 +231,5 @@ CODED_BY: Final[Mapping[str, str]] = {
     "DocumentReference": "type",
     "Encounter": "class",
     "ImagingStudy": "modality",
+    "QuestionnaireResponse": "questionnaire",
 }

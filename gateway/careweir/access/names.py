@@ -154,6 +154,10 @@ _ELEMENTS: Final[Mapping[str, str]] = {
         participant patientInstruction priority reasonCode reasonReference requestedPeriod
         serviceCategory serviceType slot specialty start status supportingInformation text
     """,
+    "QuestionnaireResponse": """
+        author authored basedOn contained encounter extension id identifier implicitRules item
+        language meta modifierExtension partOf questionnaire source status subject text
+    """,
     "Patient.address": """
         city country district extension id line period postalCode state text type use
     """,

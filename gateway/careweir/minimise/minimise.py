@@ -233,7 +233,8 @@ class _Builder:
         for way in one.mask.whole:
             name = way.path
             if name in source and name not in found:
-                wanted = one.wanted if name == selecting else _ANY
+                about = name == selecting or way.element.kind == "answers"
+                wanted = one.wanted if about else _ANY
                 value = self.projector.leaf(way, source[name], wanted)
                 self._keep(one, way, name, value, found)
         for head, ways in one.mask.parts.items():

@@ -15,8 +15,10 @@ from typing import Any, Final
 from careweir.access import Vocabulary
 from careweir.access.elements import ELEMENTS, PRIMITIVE_KINDS, REQUIRED, VALUES
 from careweir.access.plan import LEAD, SHIFT, CodeKey, Way
+from careweir.minimise.answers import Questions, answered
 from careweir.minimise.chart import Chart
 from careweir.minimise.moment import age_in_years, is_moment, lead_in_days, shifted
+from careweir.minimise.reading import is_number, questionnaire_code
 from careweir.minimise.sensitive import attachment_text
 from careweir_fhir.model import UCUM
 from careweir_fhir.systems import ABSENT_REASON, DATA_ABSENT
@@ -34,7 +36,6 @@ _AREAS: Final = """
 """
 SMALL_AREAS: Final = frozenset(_AREAS.split())
 _COMPARATORS: Final = frozenset({"<", "<=", ">", ">="})
-_INTEGER_MAX: Final = 2**53
 _REFERENCE_TYPES: Final = {
     "encounter": "Encounter",
     "imagingStudy": "ImagingStudy",
@@ -87,6 +88,11 @@ class Projector:
                 return self.scrub(value) if isinstance(value, str) and value.strip() else None
             case "attachment":
                 return self.attachment(value)
+            case "canonical":
+                asked = questionnaire_code(value)
+                return asked[1] if asked is not None and asked in wanted else None
+            case "answers":
+                return answered(value, self._questions(wanted))
             case _:
                 return None  # birth date and address: only as a transform, see minimise.py
 
@@ -183,6 +189,15 @@ class Projector:
         real = target.partition("/_history/")[0] if record is None else record.reference
         return {"reference": reference_to(kind, self.pseudonyms(kind, real))}
 
+    def _questions(self, wanted: frozenset[CodeKey]) -> Questions:
+        """How to read answers: a questionnaire is the code system of its own link ids."""
+        codes = self.vocabulary.codes
+        return Questions(
+            known=lambda link: any((url, link) in codes for _, url in wanted),
+            coding=lambda value: self.coding(value, frozenset(), frozenset()),
+            quantity=self.quantity,
+        )
+
     def attachment(self, value: Any) -> dict[str, Any] | None:
         """A plain-text attachment, decoded, scrubbed and encoded again."""
         if not isinstance(value, dict):
@@ -221,13 +236,6 @@ def masks(place: str, names: Iterable[str], kept: Mapping[str, Any]) -> dict[str
 def reference_to(kind: str, pseudonym: str) -> str:
     """``Type/pseudonym``, whether or not the pseudonym already says its type."""
     return pseudonym if pseudonym.startswith(f"{kind}/") else f"{kind}/{pseudonym}"
-
-
-def is_number(value: Any) -> bool:
-    """A finite JSON number that other readers take exactly (integers to 2**53)."""
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= _INTEGER_MAX)
 
 
 def generalised(resource: Mapping[str, Any], way: Way, as_of: datetime) -> dict[str, Any]:

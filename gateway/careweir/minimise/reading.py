@@ -10,11 +10,13 @@ from careweir.minimise.chart import CodeKey
 from careweir.minimise.moment import read_moment
 
 VOID: Final = frozenset({"entered-in-error", "cancelled", "nullified", "refuted"})
+_INTEGER_MAX: Final = 2**53
+URIS: Final = "urn:ietf:rfc:3986"
 _PLANNED: Final = frozenset({"proposed", "pending", "booked", "waitlist"})
 _TIMES: Final = (
     "effectiveDateTime", "effectiveInstant", "effectivePeriod", "started", "performedDateTime",
     "performedPeriod", "onsetDateTime", "onsetPeriod", "authoredOn", "period", "start", "date",
-    "occurrenceDateTime", "recordedDate", "issued", "created",
+    "occurrenceDateTime", "recordedDate", "issued", "created", "authored",
 )  # fmt: skip
 
 
@@ -36,6 +38,21 @@ def codings(concepts: Iterable[Any]) -> Iterator[CodeKey]:
                     system, code = coding.get("system"), coding.get("code")
                     if isinstance(system, str) and isinstance(code, str):
                         yield system, code
+
+
+def questionnaire_code(canonical: Any) -> CodeKey | None:
+    """A questionnaire as a code: its URL without the version, in the system of URIs.
+
+    Source: FHIR R4, canonical (``url|version``); urn:ietf:rfc:3986 is the system of URIs.
+    """
+    return (URIS, canonical.partition("|")[0]) if isinstance(canonical, str) else None
+
+
+def is_number(value: Any) -> bool:
+    """A finite JSON number that other readers take exactly (integers to 2**53)."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= _INTEGER_MAX)
 
 
 def void_reason(resource: dict[str, Any]) -> str | None:

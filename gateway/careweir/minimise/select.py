@@ -16,7 +16,7 @@ from careweir.minimise.consent import Asked, refusing_consent
 from careweir.minimise.manifest import Refusal
 from careweir.minimise.mask import Mask, Part, mask_of, ways_of
 from careweir.minimise.moment import read_moment, window_start
-from careweir.minimise.reading import codings, items, void_reason, when
+from careweir.minimise.reading import codings, items, questionnaire_code, void_reason, when
 from careweir.minimise.sensitive import sensitivities
 
 _LAST: Final = datetime.min.replace(tzinfo=UTC)
@@ -233,6 +233,9 @@ class Selector:
             return (), ()
         resource = self._chart.resource(record)
         main = [resource.get(path)]
+        if path == "questionnaire":
+            asked = questionnaire_code(resource.get(path))
+            return (() if asked is None else (asked,)), ()
         if record.resource_type == "ImagingStudy":
             series = items(resource.get("series"))
             main += [one.get("modality") for one in series if isinstance(one, dict)]

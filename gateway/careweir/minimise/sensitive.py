@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from careweir.access.vocabulary import Vocabulary
 from careweir.minimise.chart import Chart, CodeKey, Record
+from careweir.minimise.reading import questionnaire_code
 
 CONFIDENTIALITY: Final = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -113,6 +114,11 @@ def _note_object(value: dict[str, Any], facts: _Facts, clinical: bool) -> None:
     system, code, target = value.get("system"), value.get("code"), value.get("reference")
     if isinstance(code, str):
         facts.codings.append((system if isinstance(system, str) else "", code))
+    if "questionnaire" in value:
+        asked = questionnaire_code(value["questionnaire"])
+        facts.codings.extend([asked] if asked is not None else [])
+    if isinstance(value.get("linkId"), str):  # often the code of the question, after a slash
+        facts.codings.append(("", value["linkId"].rpartition("/")[2]))
     if clinical and isinstance(target, str):
         facts.references.append(target)
     if "data" in value:
