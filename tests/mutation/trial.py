@@ -39,8 +39,8 @@ class Trial(NamedTuple):
 
 def survivors_of(
     trials: Sequence[Trial], jobs: int, budget_s: float
-) -> Iterator[tuple[Mutant, bool]]:
-    """Each mutant, and whether it survived. In no order."""
+) -> Iterator[tuple[Trial, bool]]:
+    """Each trial, and whether its mutant survived. In no order."""
     reader, writer = os.pipe()
     for job in range(jobs):
         if os.fork() == 0:
@@ -51,7 +51,7 @@ def survivors_of(
     with os.fdopen(reader, encoding="ascii") as answers:
         for line in answers:
             number, survived = line.split()
-            yield trials[int(number)].mutant, survived == "survived"
+            yield trials[int(number)], survived == "survived"
 
 
 def _work(mine: Sequence[tuple[int, Trial]], budget_s: float, writer: int) -> None:

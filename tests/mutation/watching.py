@@ -37,13 +37,17 @@ class Seen:
     def tests_of(self, mutant: Mutant) -> tuple[list[str], bool]:
         """The tests that run the faulty function, quickest first; True: it runs before them.
 
-        What runs at import is in use in every test.
+        What runs at import is in use in every test: then those that run the function themselves,
+        or any of its module, come first.
         """
-        line = mutant.site.function
-        place = (str(mutant.file.relative_to(ROOT)), line or 0)
-        early = line is None or place in self.early
-        found = set(self.durations) if early else self.called.get(place, set())
-        return sorted(found, key=lambda one: self.durations.get(one, 0.0)), early
+        file, line = str(mutant.file.relative_to(ROOT)), mutant.site.function
+        early = line is None or (file, line) in self.early
+        near = self.called.get((file, line or 0), set())
+        if line is None:
+            beside = (tests for place, tests in self.called.items() if place[0] == file)
+            near = set().union(*beside)
+        found = set(self.durations) if early else near
+        return sorted(found, key=lambda one: (one not in near, self.durations.get(one, 0.0))), early
 
     def as_json(self) -> bytes:
         """To be kept for another run of the same code."""
