@@ -179,6 +179,8 @@ def test_the_days_of_birth_and_death_are_found_in_every_way_to_write_them() -> N
         ("the quill's edge", "the [NAME]'s edge"),
         ("Quillfeather", "Quillfeather"),
         ("no. 44 71-902", "no. [ID]"),
+        ("no. 4471-902", "no. [ID]"),
+        ("no. 44-71-902", "no. [ID]"),
         ("Alvstrand and Älvstrand", "[NAME] and [NAME]"),
         ("long-id", "[ID]"),
     ],

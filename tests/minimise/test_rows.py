@@ -312,3 +312,27 @@ def test_the_pseudonym_and_what_was_put_in_place_are_named() -> None:
     (person_sent,) = resources(found, "Patient")
     assert person_sent["id"] == "px"
     assert "subject" not in person_sent
+
+
+def test_a_patient_that_claims_a_subject_leaves_without_one() -> None:
+    asked = tool({"resource": "Patient", "paths": ("gender",)})
+    odd = {**PERSON, "gender": "male", "subject": {"reference": "Patient/p1"}}
+
+    found = run(bundle(odd), asked)
+
+    assert "subject" not in resources(found, "Patient")[0]
+    assert ("Patient.(unknown)", 1, "not_needed_by_tool", "the tool does not ask for it") in rows(
+        found
+    )
+
+
+@pytest.mark.parametrize("name", ["subject", "patient", "beneficiary"])
+def test_each_way_to_name_the_patient_leaves_under_the_pseudonym(name: str) -> None:
+    asked = tool({"resource": "Coverage", "paths": ("status",)})
+    cover = {"resourceType": "Coverage", "status": "active", name: {"reference": "Patient/p1"}}
+
+    found = run(bundle(PERSON, cover), asked, by=with_classes("coverage"))
+
+    (sent,) = resources(found, "Coverage")
+    assert sent[name] == {"reference": "Patient/px"}
+    assert not [row for row in rows(found) if row[0].startswith("Coverage.")]

@@ -154,4 +154,4 @@ def _plain(word: str) -> str:
 
 
 def _fold(word: str) -> str:
-    return " ".join(re.sub(r"\W+", " ", _plain(word)).lower().split())
+    return re.sub(r"\W+", "", _plain(word)).lower()
