@@ -28,6 +28,11 @@ class Mutant(NamedTuple):
         """Where and what."""
         return f"{self.file.relative_to(ROOT)}:{self.site.line}: {self.site.fault}"
 
+    def source(self) -> str:
+        """The faulty line as it stands in the file."""
+        lines = self.file.read_text(encoding="utf-8").splitlines()
+        return lines[self.site.line - 1].strip() if self.site.line else ""
+
     def code(self) -> CodeType:
         """The module with its fault, compiled."""
         tree = ast.parse(self.file.read_text(encoding="utf-8"))

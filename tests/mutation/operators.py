@@ -34,10 +34,16 @@ class Site(NamedTuple):
 def sites(tree: ast.Module) -> list[Site]:
     """Every place in a fixed order."""
     return [
-        Site(index, fault, getattr(node, "lineno", 0), function)
+        Site(index, fault, _line(node), function)
         for index, (node, function) in enumerate(_nodes(tree))
         for fault in _faults(node)
     ]
+
+
+def _line(node: ast.AST) -> int:
+    if isinstance(node, ast.comprehension):
+        return node.target.lineno
+    return getattr(node, "lineno", 0)
 
 
 def mutated(tree: ast.Module, site: Site) -> ast.Module:

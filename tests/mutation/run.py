@@ -2,8 +2,8 @@
 
 Each fault is made in memory, in a process of its own, and the tests that run the faulty function
 are run, the quickest first, until one fails. A fault that no test notices survives, and so does one
-that none notices within ``--budget`` seconds of CPU. A test that hangs counts as noticing. Exit 1
-below ``--least``.
+that none notices within ``--budget`` seconds of CPU. A test that hangs counts as noticing. What
+``equivalent.py`` names, with its reason, is not counted. Exit 1 below ``--least``.
 
     python -m mutation.run --count 300 --seed 1 --least 85
 """
@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mutation.equivalent import why_equivalent
 from mutation.mutant import ROOT, Mutant
 from mutation.operators import sites
 from mutation.trial import Trial, survivors_of
@@ -48,12 +49,19 @@ def main(arguments: Sequence[str]) -> int:
     seen = _seen(wanted.seen)
     trials = [Trial(mutant, *seen.tests_of(mutant)) for mutant in chosen]
     quick = _survivors(trials, wanted.jobs, min(QUICK_S, wanted.budget))
-    survivors = sorted(one.mutant.words() for one in _survivors(quick, wanted.jobs, wanted.budget))
-    for words in survivors:
-        print(f"survived {words}")
-    noticed = len(chosen) - len(survivors)
-    score = 100 * noticed / len(chosen)
-    print(f"{noticed} of {len(chosen)} noticed: {score:.1f} %")
+    left = _survivors(quick, wanted.jobs, wanted.budget)
+    same = [one.mutant for one in left if why_equivalent(one.mutant)]
+    survivors = [one.mutant for one in left if not why_equivalent(one.mutant)]
+    for mutant in sorted(survivors):
+        print(f"survived {mutant.words()}: {mutant.source()}")
+    for mutant in sorted(same):
+        print(f"equivalent {mutant.words()}: {why_equivalent(mutant)}")
+    counted = len(chosen) - len(same)
+    score = 100 * (counted - len(survivors)) / counted
+    print(
+        f"{counted - len(survivors)} of {counted} noticed: {score:.1f} % "
+        f"(of {len(chosen)}, {len(same)} of them equivalent, drawn from {len(everything)})"
+    )
     if wanted.report is not None:
         report = {
             "mutants": len(chosen),
@@ -61,7 +69,8 @@ def main(arguments: Sequence[str]) -> int:
             "seed": wanted.seed,
             "score": round(score, 1),
             "by module": dict(sorted(Counter(one.module for one in chosen).items())),
-            "survivors": survivors,
+            "equivalent": [one.words() for one in sorted(same)],
+            "survivors": [f"{one.words()}: {one.source()}" for one in sorted(survivors)],
         }
         wanted.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return 0 if score >= wanted.least else 1
