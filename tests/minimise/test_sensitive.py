@@ -106,6 +106,13 @@ def test_sensitive_words_are_found_inside_an_attachment() -> None:
     assert reasons(found)["DiagnosticReport"] == {"sensitivity:HIV"}
 
 
+def test_a_sensitive_word_that_is_parted_by_what_nobody_sees_is_found() -> None:
+    found = run(bundle(patient(), report("Known H\u200bIV infection.")), CHEST)
+
+    assert resources(found, "DiagnosticReport") == []
+    assert len(resources(run(bundle(patient(), report("Clear.")), CHEST), "DiagnosticReport")) == 1
+
+
 def test_sensitive_words_are_found_in_a_file_name() -> None:
     form = {
         "contentType": "text/plain",

@@ -48,6 +48,10 @@ def test_the_quick_look_finds_what_the_patterns_find(pieces: list[str], glue: st
         ("Posttraumatic stress disorder", {"PSY"}),
         ("Opioid abuse", {"OPIOIDUD"}),
         ("Normal pregnancy", {"PREGNANT"}),
+        ("H\u200bIV positive", {"HIV"}),
+        ("meth\u00adadone", {"OPIOIDUD"}),
+        ("\uff28\uff29\uff36", {"HIV"}),  # full-width letters
+        ("caf\u00e9", set()),
         ("", set()),
     ],
 )

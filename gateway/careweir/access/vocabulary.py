@@ -7,6 +7,7 @@ second net, for sensitive content under a harmless, wrong or missing code.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -91,11 +92,18 @@ class Vocabulary:
 
     def sensitivities_of_text(self, text: str) -> frozenset[str]:
         """The sensitivity codes whose words stand in a text."""
+        text = text if text.isascii() else _plainly_written(text)
         words = _WORD.findall(text.casefold())
         starts = {word[:START_LENGTH] for word in words} | {word[:2] for word in words}
         near = [self.sensitive_starts[one] for one in starts & self.sensitive_starts.keys()]
         about = frozenset().union(*near)
         return frozenset(code for code in about if self.sensitive_words[code].search(text))
+
+
+def _plainly_written(text: str) -> str:
+    """Wide and ornate letters as plain ones, and nothing that parts a word without being seen."""
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(char for char in plain if unicodedata.category(char) != "Cf")
 
 
 def plain_system(url: str) -> str:
