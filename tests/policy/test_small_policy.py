@@ -48,6 +48,7 @@ forbids:
     capability: [sepsis-risk]
     reason: nothing here
 """
+NO_CLASS = "no data class of the grant has this path"
 ASKING = tool(
     {"resource": "Patient", "paths": ("gender", "birthDate", "photo"),
      "transforms": {"birthDate": "age_band"}},
@@ -98,15 +99,20 @@ def test_a_permit_is_told_whole(policies: PolicySet) -> None:
             "opened": {"Patient.birthDate": [rule], "Patient.gender": [rule]},
             "refused": {
                 "Patient.photo": "no data class can name this path",
-                "Observation.code": "no data class of the grant has this path",
-                "Observation.valueQuantity": "no data class of the grant has this path",
-                "Observation.component": "no data class of the grant has this path",
+                "Observation.code": NO_CLASS,
+                "Observation.valueQuantity": NO_CLASS,
+                "Observation.component": NO_CLASS,
             },
         },
         "words": [
             f"nurse may ask for sepsis-risk for TREAT: {rule}.",
             "age opens Patient birthDate, only as age_band or age_years.",
             "sex opens Patient gender.",
+            "test-tool may be sent Patient.birthDate, Patient.gender.",
+            f"Observation.code is not opened to it: {NO_CLASS}.",
+            f"Observation.component is not opened to it: {NO_CLASS}.",
+            f"Observation.valueQuantity is not opened to it: {NO_CLASS}.",
+            "Patient.photo is not opened to it: no data class can name this path.",
         ],
     }  # fmt: skip
 

@@ -92,4 +92,9 @@ def _words(found: dict[str, Any], role: str, purpose: str, capability: str) -> l
         lines.append(f"{one['class']} opens {one['resource']} {paths}{forms}{text}.")
     if found["sensitivity"]:
         lines.append(f"Records under {', '.join(found['sensitivity'])} are open too.")
-    return lines
+    return lines + (_words_of_tool(found["tool"]) if "tool" in found else [])
+
+
+def _words_of_tool(of: dict[str, Any]) -> list[str]:
+    lines = [f"{of['tool']} may be sent {', '.join(of['opened']) or 'nothing'}."]
+    return lines + [f"{path} is not opened to it: {why}." for path, why in of["refused"].items()]
