@@ -6,6 +6,7 @@ from careweir.jobs.kept import Kept
 from careweir.jobs.late import LateResults
 from careweir.jobs.lingering import Lingering, Polls
 from careweir.jobs.pushes import Expected, Pushes
+from careweir.jobs.record import LateLedger
 from careweir.jobs.runner import Job, Runner
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Inferences",
     "Job",
     "Kept",
+    "LateLedger",
     "LateResults",
     "Limits",
     "Lingering",

@@ -17,9 +17,9 @@ import msgspec
 
 from careweir.adjudication import Answered
 from careweir.jobs.kept import Json, Kept, decoded
+from careweir.jobs.record import LateLedger
 from careweir.jobs.runner import Again, Job, Runner
 from careweir.jobs.second_look import Looked, Places, looked
-from careweir.ledger import Ledger
 from careweir.log import log
 from careweir.pipeline import Gateway
 from careweir.stages import compared, digestible, shifts_dates
@@ -76,7 +76,7 @@ class LateResults:
         gateway: Gateway,
         state: State,
         runner: Runner,
-        ledger: Ledger,
+        ledger: LateLedger,
         *,
         announce: Announce,
     ) -> None:

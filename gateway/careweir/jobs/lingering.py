@@ -21,8 +21,8 @@ import orjson
 from careweir.errors import GatewayError, StateUnavailable
 from careweir.fanout import Errand, Prepared, classed, raise_unless_usable, read_answer
 from careweir.jobs.late import JOB, Late, late_findings, put_late
+from careweir.jobs.record import LateLedger
 from careweir.jobs.runner import Again, Job, Runner
-from careweir.ledger import Ledger
 from careweir.log import log
 from careweir.minimise import Manifest, Minimised
 from careweir.pipeline import Gateway
@@ -144,7 +144,7 @@ class Polls:
         gateway: Gateway,
         state: State,
         runner: Runner,
-        ledger: Ledger,
+        ledger: LateLedger,
         *,
         clock: Callable[[], datetime],
     ) -> None:

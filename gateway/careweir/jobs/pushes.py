@@ -26,8 +26,8 @@ from careweir.errors import (
 )
 from careweir.fanout import Prepared
 from careweir.jobs.late import JOB, Late, late_findings, put_late
+from careweir.jobs.record import LateLedger, Sender
 from careweir.jobs.runner import Runner
-from careweir.ledger import Ledger, Sender
 from careweir.log import log
 from careweir.pipeline import Gateway
 from careweir.question import rfc3339
@@ -76,7 +76,7 @@ class Pushes:
         gateway: Gateway,
         state: State,
         runner: Runner,
-        ledger: Ledger,
+        ledger: LateLedger,
         *,
         secrets: Mapping[str, bytes],
         clock: Callable[[], datetime],

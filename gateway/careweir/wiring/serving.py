@@ -29,6 +29,7 @@ from careweir.jobs import (
     Announcer,
     Expected,
     Inferences,
+    LateLedger,
     LateResults,
     Limits,
     Lingering,
@@ -92,8 +93,9 @@ class Serving:
         gateway = self._gateway(kept, adjudication, sources, runner, closing)
         announcer = self._announcer(kept, runner, closing)
         inferences = self._inferences(kept, gateway, runner, announcer)
-        LateResults(gateway, kept.state, runner, kept.ledger, announce=announcer)
-        Polls(gateway, kept.state, runner, kept.ledger, clock=self._clock)
+        late = LateLedger(kept.trail)
+        LateResults(gateway, kept.state, runner, late, announce=announcer)
+        Polls(gateway, kept.state, runner, late, clock=self._clock)
         verifier = TokenVerifier(self._rules, clock=self._clock, rates=self._rates(gateway))
         closing.push_async_callback(verifier.close)
         services = Services(
@@ -225,7 +227,8 @@ class Serving:
         }
         found = self._secrets.signing(set(named.values()))
         secrets = {name: found[secret] for name, secret in named.items()}
-        return Pushes(gateway, kept.state, runner, kept.ledger, secrets=secrets, clock=self._clock)
+        late = LateLedger(kept.trail)
+        return Pushes(gateway, kept.state, runner, late, secrets=secrets, clock=self._clock)
 
     async def _fill(
         self,
