@@ -195,6 +195,43 @@ FHIR_READ: dict[str, Any] = {
         "404": _fhir_refused("No such resource, or not for this reader."),
     }
 }
+_NOT_MINE = _fhir_refused("No such export, or not for this reader.")
+FHIR_EXPORT: dict[str, Any] = {
+    "parameters": [
+        {"name": name, "in": "query", "required": False, "schema": {"type": "string"},
+         "description": words}
+        for name, words in (
+            ("_type", "Resource types with a comma between; without it all that are open."),
+            ("_since", "Only what was recorded or made since this moment."),
+            ("_outputFormat", "application/fhir+ndjson, which is the only one."),
+        )
+    ] + [{"name": "Prefer", "in": "header", "required": True,
+          "schema": {"const": "respond-async"}, "description": "The only way."}],
+    "responses": {
+        "202": {"description": "Begun; the status is at Content-Location."},
+        "400": _fhir_refused("A parameter that cannot be used."),
+        **_FHIR_AUTH,
+        "503": _fhir_refused("It cannot be remembered now."),
+    },
+}  # fmt: skip
+FHIR_EXPORT_STATUS: dict[str, Any] = {
+    "responses": {
+        "200": {"description": "The manifest of Bulk Data."},
+        "202": {"description": "Forgotten."},
+        **_FHIR_AUTH,
+        "404": _NOT_MINE,
+    },
+}
+FHIR_EXPORT_FILE: dict[str, Any] = {
+    "responses": {
+        "200": {
+            "description": "One resource a line.",
+            "content": {"application/fhir+ndjson": {"schema": {"type": "string"}}},
+        },
+        **_FHIR_AUTH,
+        "404": _NOT_MINE,
+    },
+}
 RESULTS: dict[str, Any] = {
     "requestBody": {
         "required": True,

@@ -8,6 +8,7 @@
     infer         the operation $infer, and its definition
     results       the routes of what the gateway made: RiskAssessment, Observation and others
     result_types  their search parameters, and where these look
+    export        $export: the same as NDJSON, by the asynchronous pattern
     forms         searches that come as a form
     metadata      the CapabilityStatement, made from what the modules say they serve
 
@@ -16,7 +17,7 @@ What is served stands in ``SERVED``, from which the CapabilityStatement is made.
 
 from fastapi import APIRouter
 
-from careweir.api.fhir import audit_event, infer, metadata, results
+from careweir.api.fhir import audit_event, export, infer, metadata, results
 from careweir.api.fhir.base import FhirBase, FhirRoute
 
 SERVED = (audit_event.SERVED, *results.SERVED)
@@ -24,6 +25,8 @@ SERVED = (audit_event.SERVED, *results.SERVED)
 router = APIRouter(prefix="/fhir")
 router.include_router(metadata.router_of(SERVED))
 router.include_router(infer.router)
+router.include_router(export.router)
+router.include_router(export.files)
 router.include_router(audit_event.router)
 router.include_router(results.router)
 

@@ -94,7 +94,7 @@ async def read(request: Request, event: str) -> Response:
     )
     if not rows:
         raise NotFound("no such event, or not for this reader")
-    found = await _events(services(request).trail, rows, fhir_base(request).names)
+    found = await events_of(services(request).trail, rows, fhir_base(request).names)
     return fhir_json(found[0])
 
 
@@ -112,7 +112,7 @@ async def _searched(request: Request, pairs: Sequence[tuple[str, str]]) -> Respo
         text = f"{ignored} parameters are not supported and were passed over; see the self link"
         page.issues.append(Issue("warning", "not-supported", text))
     await _on_record(request, actor, wanted, len(page.rows))
-    events = await _events(services(request).trail, page.rows, fhir_base(request).names)
+    events = await events_of(services(request).trail, page.rows, fhir_base(request).names)
     bundle = Searchset(
         base=address(request),
         kind=KIND,
@@ -181,7 +181,7 @@ async def _rows(request: Request, actor: Actor, event: str, right: str) -> list[
     )
 
 
-async def _events(trail: AuditTrail, rows: Sequence[Stored], names: Names) -> list[Json]:
+async def events_of(trail: AuditTrail, rows: Sequence[Stored], names: Names) -> list[Json]:
     """Events of entries; a disclosure together with what became of it."""
     sent = tuple(
         r.entry.disclosure for r in rows if r.entry.type == "intent" and r.entry.disclosure

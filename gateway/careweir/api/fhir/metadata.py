@@ -14,6 +14,7 @@ from careweir.api.outcomes import FHIR_JSON, fhir_json
 from careweir_fhir import validate
 
 CHANGED = "2026-11-21"  # when what is served last changed
+_EXPORT = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"
 _SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
@@ -63,7 +64,10 @@ def capability_statement(served: Sequence[Served], base: str) -> Json:
                     "description": "Bearer tokens with SMART scopes, a role and, for some, a site.",
                 },
                 "resource": [_resource(one) for one in served],
-                "operation": [{"name": "infer", "definition": f"{base}/OperationDefinition/infer"}],
+                "operation": [
+                    {"name": "infer", "definition": f"{base}/OperationDefinition/infer"},
+                    {"name": "export", "definition": _EXPORT},
+                ],
             }
         ],
     }

@@ -69,7 +69,7 @@ class _Page:
 
 
 async def _read(request: Request, kind: str, identifier: str) -> Response:
-    actor = await _reader(request, kind, "r")
+    actor = await reader(request, kind, "r")
     found, version = await _one(request, actor, kind, identifier)
     await services(request).ledger.read(actor, what=f"fhir: {kind} read", found=len(found))
     if not found:
@@ -83,7 +83,7 @@ async def _read(request: Request, kind: str, identifier: str) -> Response:
 
 
 async def _search(request: Request, kind: str, pairs: Sequence[tuple[str, str]]) -> Response:
-    actor = await _reader(request, kind, "s")
+    actor = await reader(request, kind, "s")
     try:
         given = parameters(pairs)
     except ValueError:
@@ -169,7 +169,7 @@ async def _page(
     counting = control.only_count or control.total != "none"
     seen = total = 0
     waiting = control.cursor
-    async for resources in _all(request, actor, kind, patient, control):
+    async for resources in all_of(request, actor, kind, patient, control):
         seen += 1
         if seen > ANSWERS_MAX:
             page.cut = True
@@ -192,7 +192,7 @@ async def _page(
     return page
 
 
-async def _all(
+async def all_of(
     request: Request, actor: Actor, kind: str, patient: str | None, control: Control
 ) -> AsyncIterator[list[Json]]:
     """The resources of a type that the actor's scopes open, an answer at a time."""
@@ -228,7 +228,7 @@ async def _one(
     return [one for one in open_to if one["id"] == identifier], record.version
 
 
-async def _reader(request: Request, kind: str, right: str) -> Actor:
+async def reader(request: Request, kind: str, right: str) -> Actor:
     """Whoever asked for an answer may read its results; others need a scope, and find nothing."""
     actor = await services(request).verifier.of(request)
     asks = any(scope.startswith("capability/") for scope in actor.scopes)
