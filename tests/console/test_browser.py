@@ -173,6 +173,19 @@ def test_a_screen_reader_finds_landmarks_names_and_one_main_heading(watched: Wat
             assert field.evaluate("one => one.labels.length") == 1
 
 
+def test_on_a_telephone_nothing_is_cut_off(watched: Watched, history: History) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": 360, "height": 740})
+    beyond = "one => one.scrollWidth - one.clientWidth"
+    for path in (PATH, f"{PATH}/{history.degraded}", f"{PATH}/break-glass"):
+        page.goto(path)
+        assert page.locator("html").evaluate(beyond) <= 0
+        for region in page.locator(".scroll:has(.rows)").all():
+            assert region.evaluate(beyond) <= 0
+    page.goto(PATH)
+    assert page.locator("td.what").first.bounding_box()["width"] > 300  # type: ignore[index]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast_of_4_5_to_1(chromium: Any, history: History, scheme: str) -> None:
     """WCAG 2.2, 1.4.3 (AA), measured on what is drawn."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -65,7 +65,7 @@ def verify(
         database_url=url if export is None else None,
         export=export,
         keys=AuditKeys.load(folder),
-        progress=_progress,
+        progress=_progress("checked"),
         witness=witness,
         receipts=receipts,
     )
@@ -252,11 +252,11 @@ async def _export(settings: Settings, form: Format) -> None:
             Format.csv: lambda: csv_lines(trail.read(Query())),
             Format.ocsf: lambda: ocsf_lines(trail.read(Query()), product="careweir"),
         }[form]()
-        written = 0
+        written, progress = 0, _progress("wrote")
         async for line in lines:
             sys.stdout.buffer.write(line)
             written += 1
-            _progress(written, None)
+            progress(written, None)
     say(f"wrote {written} lines")
 
 
@@ -318,6 +318,18 @@ def verdict(report: Report) -> str:
     return f"{line}; first bad record: {where}: {bad.problem}"
 
 
-def _progress(done: int, total: int | None) -> None:
-    if done and done % PROGRESS_EVERY == 0:
-        say(f"checked {done}" + (f" of {total}" if total else ""))
+def _progress(verb: str) -> Callable[[int, int | None], None]:
+    """Says each 250 000 entries how far it has come, and once that what is left takes a while."""
+    told, before = 0, -1
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal told, before
+        if done // PROGRESS_EVERY > told // PROGRESS_EVERY:
+            say(f"{verb} {done}" + (f" of {total}" if total else ""))
+            told = done
+        elif total and total <= done == before and done > told:
+            say(f"{verb} all {done} entries; the database's pages and indexes take a while longer")
+            told = done
+        before = done
+
+    return progress
