@@ -20,13 +20,13 @@ ACTOR = Actor("Practitioner/a", "ehr", "ed-physician", None, frozenset({"TREAT"}
 
 
 def test_without_the_lease_nothing_leaves_and_the_record_says_so(tmp_path: Path) -> None:
-    async def outcomes(up: Any, inference: str) -> list[tuple[str, str]]:
+    async def outcomes(up: Any, inference: str) -> set[str]:
         path = f"/v1/audit/records?inference={inference}"
         rows = (await up.client.get(path, headers=bearer("auditor"))).json()["records"]
-        return [(row["tool"], row["outcome"]) for row in rows if row["type"] == "outcome"]
+        return {row["outcome"] for row in rows if row["type"] == "outcome"}
 
     async def work() -> None:
-        question = read_question(orjson.dumps(sepsis()), deadline_ms_default=3000)
+        question = read_question(orjson.dumps(sepsis(deadline_ms=20_000)), deadline_ms_default=3000)
         async with (
             simulated("acme-sepsis") as vendor,
             gateway(tmp_path, {"acme-sepsis": vendor.url}) as up,
@@ -37,10 +37,10 @@ def test_without_the_lease_nothing_leaves_and_the_record_says_so(tmp_path: Path)
                 await asker.answer(question, ACTOR, run=Run("inf_lost", fence=lambda: False))
 
             assert vendor.state.calls == 0
-            assert ("acme-sepsis", "not_sent") in await outcomes(up, "inf_lost")
+            assert await outcomes(up, "inf_lost") == {"not_sent"}
             kept = await asker.answer(question, ACTOR, run=Run("inf_kept", fence=lambda: True))
             assert vendor.state.calls == 1
             assert kept.outcome == "degraded"  # nobody else listens
-            assert ("acme-sepsis", "answered") in await outcomes(up, "inf_kept")
+            assert "not_sent" not in await outcomes(up, "inf_kept")
 
     run(work())
