@@ -39,7 +39,8 @@ def test_without_the_lease_nothing_leaves_and_the_record_says_so(tmp_path: Path)
 
             assert vendor.state.calls == 0
             async with asyncio.timeout(20):
-                while not (told := await outcomes(up, "inf_lost")):  # it follows by itself
+                # the outcome follows by itself, and has no event to wait for
+                while not (told := await outcomes(up, "inf_lost")):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
             assert told == {"not_sent"}
             kept = await asker.answer(question, ACTOR, run=Run("inf_kept", fence=lambda: True))
