@@ -218,9 +218,11 @@ def test_no_proof_is_given_where_what_is_stored_was_changed(
 
     async def story() -> None:
         async with held.open() as trail:
-            for n in range(20):
-                receipt = await trail.append(intent(n))
+            for n in range(19):
+                await trail.append(intent(n))
                 await trail.append(outcome(n))
+            receipt = await trail.append(intent(19))
+            await trail.append(outcome(19))
             await seal(trail)
             with changed(tmp_path / "audit.db") as db:
                 db.execute(statement)

@@ -31,9 +31,12 @@ class Watched(Walk):
 
     taken = 0
 
-    def follow(self, ahead: Ahead, bodies: Sequence[bytes], *facts: Any) -> None:
+    def follow(
+        self, ahead: Ahead, bodies: Sequence[bytes], types: Sequence[str],
+        disclosures: Sequence[str | None], position: int = 0,
+    ) -> None:  # fmt: skip
         self.taken += len(bodies)
-        super().follow(ahead, bodies, *facts)
+        super().follow(ahead, bodies, types, disclosures, position)
 
 
 def said(report: Report) -> Any:

@@ -121,8 +121,11 @@ def test_whoever_still_waits_when_the_server_ends_is_told_so() -> None:
         async def send(message: Any) -> None:
             sent.append(message)
 
+        async def receive() -> Any:
+            await asyncio.Event().wait()
+
         scope = {"type": "http", "path": "/v1/inferences", "headers": [], "method": "POST"}
-        serving = asyncio.ensure_future(CrashToProblem(hangs)(scope, send, send))
+        serving = asyncio.ensure_future(CrashToProblem(hangs)(scope, receive, send))
         await asyncio.sleep(0)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)

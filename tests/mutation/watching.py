@@ -18,7 +18,7 @@ import pytest
 
 from mutation.mutant import ROOT, Mutant
 
-TESTS = ("tests/policy", "tests/minimise")
+TESTS = ("tests/policy", "tests/minimise", "tests/gateway/test_scopes.py")
 OPTIONS = (
     *("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "--tb=no"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # hypothesis is loaded before

@@ -185,7 +185,7 @@ def test_a_denial_is_told_whole(policies: PolicySet) -> None:
     ],
 )  # fmt: skip
 def test_each_denial_says_what_was_wrong(
-    policies: PolicySet, asked: dict[str, str], denied_by: str, because: str
+    policies: PolicySet, asked: dict[str, Any], denied_by: str, because: str
 ) -> None:
     found = told(policies, **asked)
 
