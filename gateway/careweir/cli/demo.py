@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +42,7 @@ def demo(
     Example: careweir demo --bundle chart.json
     """
     configure(json=True, level=40)
-    chart = read_input(bundle) if bundle is not None else None
+    chart = _read(bundle) if bundle is not None else None
     folder = Path(tempfile.mkdtemp(prefix="careweir-demo-"))
     try:
         settings = load_settings(data=folder, config=config)
@@ -51,7 +52,25 @@ def demo(
     raise typer.Exit(0 if good else 1)
 
 
-async def _demo(settings: Settings, chart: bytes | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The caller's own chart: as it was given, and what can be read of it."""
+
+    given: bytes
+    resources: list[dict[str, Any]]
+
+
+def _read(file: str) -> Chart:
+    """Read it before anything is started; raises Refused."""
+    given = read_input(file)
+    try:
+        bundle = decode(given)
+    except JsonRefused as error:
+        raise Refused(f"the bundle cannot be read: {error}") from None
+    return Chart(given, _resources(bundle))
+
+
+async def _demo(settings: Settings, chart: Chart | None) -> bool:
     console = Console(width=118, highlight=False)
     good = True
     async with running(settings, host="127.0.0.1", port=0) as up:
@@ -69,15 +88,11 @@ async def _demo(settings: Settings, chart: bytes | None) -> bool:
     return _verified(console, settings) and good
 
 
-def _about(up: Running, chart: bytes) -> AsyncIterator[Stop]:
-    try:
-        bundle = decode(chart)
-    except JsonRefused as error:
-        raise Refused(f"the bundle cannot be read: {error}") from None
-    resources = _resources(bundle)
-    people = [one for one in resources if one.get("resourceType") == "Patient"]
+def _about(up: Running, chart: Chart) -> AsyncIterator[Stop]:
+    people = [one for one in chart.resources if one.get("resourceType") == "Patient"]
     subject = str(people[0].get("id", "unknown")) if people else "unknown"
-    return ask_about(up, chart, subject=f"Patient/{subject}", as_of=_newest(resources))
+    as_of = newest(chart.resources)
+    return ask_about(up, chart.given, subject=f"Patient/{subject}", as_of=as_of)
 
 
 def _resources(bundle: Any) -> list[dict[str, Any]]:
@@ -87,7 +102,7 @@ def _resources(bundle: Any) -> list[dict[str, Any]]:
     return [resource for resource in resources if isinstance(resource, dict)]
 
 
-def _newest(resources: list[dict[str, Any]]) -> datetime | None:
+def newest(resources: list[dict[str, Any]]) -> datetime | None:
     """When the newest measurement was made: a historic chart's windows count back from there."""
     moments = []
     for resource in resources:
