@@ -25,7 +25,7 @@ serve: .venv/runtime  ## the gateway with simulators and demo tokens on port 808
 	$(BIN)/careweir serve --demo --data careweir-data
 
 test: .venv/dev  ## the whole test suite, a file at a time on each core
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev  ## ruff: format and rules
 	$(BIN)/ruff format --check .
