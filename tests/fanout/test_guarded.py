@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,6 +84,20 @@ def test_repeats_stay_within_a_fifth_of_the_calls_where_only_some_fail() -> None
         assert 2000 < vendor.calls <= 2000 * 1.2 + 10 * 3 + 10
 
     run_virtually(work())
+
+
+@pytest.mark.parametrize("failures_min", [0, 60])
+def test_a_demonstration_lets_more_fail_before_its_breakers_open(failures_min: int) -> None:
+    async def work() -> list[str]:
+        book, loop = Book(), asyncio.get_running_loop()
+        one = of(Vendor(book, play=answered(500)))
+        guards = Guards(clock=loop.time, rng=random.Random(1), failures_min=failures_min)
+        return [(await ask(one, guards, book)).status for _ in range(70)]
+
+    statuses = run_virtually(work())
+
+    assert statuses[: failures_min or 10] == ["unavailable"] * (failures_min or 10)
+    assert "circuit_open" in statuses
 
 
 def test_of_fifty_callers_at_half_open_one_reaches_the_vendor() -> None:

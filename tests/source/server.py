@@ -99,6 +99,7 @@ class Server:
     twist: Twist = field(default_factory=Twist)
     issued: dict[str, tuple[float, set[str]]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    connected: Callable[[], int] = lambda: 0
 
     @property
     def base_url(self) -> str:
@@ -108,8 +109,15 @@ class Server:
     def token_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/oauth/token"
 
+    def settle(self) -> None:
+        """Wait until nobody is connected: what a refused pull had sent is read late."""
+        until = time.monotonic() + 10
+        while self.connected() and time.monotonic() < until:
+            time.sleep(0.005)
+
     def hold(self, *resources: Json) -> None:
         """Replace what the server holds, in this order; forget what was asked."""
+        self.settle()
         self.resources = list(resources)
         self.requests.clear()
         self.twist = Twist()
@@ -358,6 +366,7 @@ def serving(**how: Any) -> Iterator[Server]:
         )
         config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
         running = uvicorn.Server(config)
+        server.connected = lambda: len(running.server_state.connections)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not running.started:

@@ -30,6 +30,7 @@ from careweir_kit.simulation.launcher import SimulatorHandle, simulators
 
 SEED = 20260302
 HOLD_S = 3.0  # a real gateway holds until a person lets go
+FAILURES_MIN = 60  # every fault can be shown one after the other before a breaker opens
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ async def running(settings: Settings, *, host: str, port: int) -> AsyncIterator[
             seed=SEED,
             rate=Rate(per_s=PER_S_MAX, burst=1_000_000),  # a benchmark must not meet it
             hold_s=HOLD_S,
+            failures_min=FAILURES_MIN,
         )
         app, endpoint = build_app(settings, overrides), TokenEndpoint(issuer, utc_now)
         app.add_route(TOKEN_PATH, endpoint.answer, methods=["POST"], include_in_schema=False)

@@ -19,12 +19,15 @@ SHORT_PAUSE_S = 1.0
 PAUSE_JITTER = 0.1
 SLOW_SHARE_OF_DEADLINE = 0.8
 LEASE_OVER_DEADLINE_S = 1.0
+CALLS_MIN = 20  # in the window, before shares of it say anything
 
 
 class Guard:
     """One for each tool, for the life of the process, shared by all callers."""
 
-    def __init__(self, tool: Tool, *, clock: Clock, sleep: Sleep, rng: random.Random) -> None:
+    def __init__(
+        self, tool: Tool, *, clock: Clock, sleep: Sleep, rng: random.Random, failures_min: int = 0
+    ) -> None:
         self.tool = tool
         self.clock = clock
         self.sleep = sleep
@@ -36,7 +39,8 @@ class Guard:
         deadline_s = tool.deadline_ms / 1000
         slow_ms = limits.slow_ms
         self._rules = BreakerRules(
-            in_a_row=limits.failures_in_a_row,
+            in_a_row=max(limits.failures_in_a_row, failures_min),
+            calls_min=max(CALLS_MIN, failures_min),
             open_max_s=limits.open_s_max,
             slow_s=deadline_s * SLOW_SHARE_OF_DEADLINE if slow_ms is None else slow_ms / 1000,
             lease_s=deadline_s + LEASE_OVER_DEADLINE_S,
@@ -102,7 +106,8 @@ class Hold:
 class Guards:
     """The guards of all tools, each made when it is first needed, and which tools are held.
 
-    ``hold_s`` ends a hold by itself: None everywhere but in the demonstration.
+    ``hold_s`` ends a hold by itself: None everywhere but in the demonstration. ``failures_min``: no
+    breaker opens after fewer; 0 everywhere but there, where one fault after the other is shown.
     """
 
     def __init__(
@@ -112,8 +117,10 @@ class Guards:
         rng: random.Random,
         sleep: Sleep = asyncio.sleep,
         hold_s: float | None = None,
+        failures_min: int = 0,
     ) -> None:
         self.clock = clock
+        self._failures_min = failures_min
         self._hold_s = hold_s
         self._holds: dict[str, Hold] = {}
         self._sleep = sleep
@@ -124,7 +131,13 @@ class Guards:
         """The guard of this tool."""
         found = self._guards.get(tool.tool)
         if found is None:
-            found = Guard(tool, clock=self.clock, sleep=self._sleep, rng=self._rng)
+            found = Guard(
+                tool,
+                clock=self.clock,
+                sleep=self._sleep,
+                rng=self._rng,
+                failures_min=self._failures_min,
+            )
             self._guards[tool.tool] = found
         return found
 

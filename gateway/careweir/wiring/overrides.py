@@ -28,3 +28,4 @@ class Overrides:
     seed: int | None = None
     rate: Rate | None = None  # None: what the settings say
     hold_s: float | None = None  # ends a hold by itself; None: a person does
+    failures_min: int = 0  # no breaker opens after fewer

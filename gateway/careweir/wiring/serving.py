@@ -178,6 +178,7 @@ class Serving:
                 clock=asyncio.get_running_loop().time,
                 rng=random.Random(self._given.seed),  # noqa: S311 - jitter, not a secret
                 hold_s=self._given.hold_s,
+                failures_min=self._given.failures_min,
             ),
             in_flight_max=self._settings.in_flight_max,
             expecting=Expected(kept.state, self._clock, kept_s),
