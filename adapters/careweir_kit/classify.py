@@ -9,7 +9,7 @@ import math
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from careweir_kit.adapter import AnswerClass, VendorAnswer, Verdict
+from careweir_kit.adapter import AnswerClass, Parsed, VendorAnswer, Verdict
 from careweir_kit.errors import VendorProtocolBroken
 from careweir_kit.strict_json import JsonRefused, decode
 
@@ -41,6 +41,13 @@ def verdict_of_status(answer: VendorAnswer) -> Verdict:
         return Verdict("protocol_broken", "an empty body")
     if not is_json(answer):
         return Verdict("protocol_broken", "the content type is not JSON")
+    return Verdict("ok")
+
+
+def verdict_of_parsed(parsed: Parsed) -> Verdict:
+    """The verdict on an answer that could be read: whole, or in part with what is missing."""
+    if parsed.completeness == "partial":
+        return Verdict("partial", "; ".join(parsed.notes))
     return Verdict("ok")
 
 

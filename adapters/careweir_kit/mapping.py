@@ -38,6 +38,20 @@ class Risk(BaseModel):
     bands: tuple[Band, ...] = ()
 
 
+class KnownCodes(BaseModel):
+    """The part of ``answer`` that adapters share whose vendor sends codes of its own choice."""
+
+    model_config = MAPPING
+
+    codes: tuple[Coding, ...] = ()  # codes as they are known here, with their words
+    model_versions: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> dict[tuple[str, str], str | None]:
+        """The codes of the tool file with their words."""
+        return {(c.system or "", c.code or ""): c.display for c in self.codes}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """One part of one Tool object, compared by identity: tools are frozen but hold dicts."""

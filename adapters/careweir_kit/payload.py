@@ -8,8 +8,6 @@ filled in.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +35,7 @@ Missing = Literal[
     "not a known answer",
 ]
 
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)  # a value without a time is the oldest
+NEVER: Final = datetime.min.replace(tzinfo=UTC)  # a value without a time is the oldest
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?")
 
 
@@ -75,15 +73,6 @@ class LookedCode:
     codings: tuple[tuple[str, str], ...] = ()
     effective: str | None = None
     missing: Missing | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReportText:
-    """The text of one report. Offsets into ``text`` count Unicode code points."""
-
-    text: str
-    effective: str | None
-    reference: str
 
 
 def moment(text: object) -> datetime | None:
@@ -233,7 +222,7 @@ def standing(payload: Mapping[str, Any], *, as_of: str, preliminary: bool = Fals
     found: dict[str, list[_Element]] = {}
     for observation in standing_observations(payload, as_of=as_of, preliminary=preliminary):
         effective = effective_of(observation)
-        at = moment(effective) or _NEVER
+        at = moment(effective) or NEVER
         for element in (observation, *listed(observation.get("component"))):
             for system, code in codings(element.get("code") if _is_object(element) else None):
                 if system == LOINC:
@@ -356,50 +345,3 @@ def _matches(pair: tuple[str, str], mark: tuple[str, str]) -> bool:
     if pair[0] != system:
         return False
     return pair[1].startswith(code[:-1]) if code.endswith("*") else pair[1] == code
-
-
-def newest_report(
-    payload: Mapping[str, Any], *, as_of: str, preliminary: bool = False
-) -> ReportText | None:
-    """The newest report or document that stands and has plain text, or None."""
-    allowed = STANDING | {"appended"} | ({"preliminary"} if preliminary else set())
-    now = moment(as_of)
-    found: list[tuple[datetime, ReportText]] = []
-    for resource_type in ("DiagnosticReport", "DocumentReference"):
-        for resource in resources(payload, resource_type):
-            status = resource.get("status")
-            effective = effective_of(resource)
-            at = moment(effective) or _NEVER
-            text = _text_of(resource)
-            current = (isinstance(status, str) and status in allowed) or (
-                resource_type == "DocumentReference" and status == "current"
-            )
-            if current and text and (now is None or at <= now):
-                reference = f"{resource_type}/{resource.get('id', '')}"
-                found.append((at, ReportText(text, effective, reference)))
-    return max(found, key=lambda item: item[0])[1] if found else None
-
-
-def _text_of(resource: Mapping[str, Any]) -> str:
-    attachments: list[Any] = list(listed(resource.get("presentedForm")))
-    for content in listed(resource.get("content")):
-        if isinstance(content, Mapping):
-            attachments.append(content.get("attachment"))
-    parts = [text for text in map(_plain_text, attachments) if text]
-    conclusion = resource.get("conclusion")
-    if isinstance(conclusion, str) and not any(conclusion in part for part in parts):
-        parts.append(conclusion)
-    return "\n".join(parts).strip()
-
-
-def _plain_text(attachment: object) -> str:
-    if not isinstance(attachment, Mapping):
-        return ""
-    media_type = str(attachment.get("contentType", "")).partition(";")[0].strip().lower()
-    data = attachment.get("data")
-    if media_type != "text/plain" or not isinstance(data, str):
-        return ""
-    try:
-        return base64.b64decode("".join(data.split()), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
-        return ""

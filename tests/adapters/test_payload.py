@@ -13,11 +13,11 @@ from careweir_kit.payload import (
     carries_code,
     newest_code,
     newest_quantity,
-    newest_report,
     patient_age_years,
     patient_gender,
     standing,
 )
+from careweir_kit.reports import newest_report
 from careweir_kit.units import convert, unit_of
 from support import minimised as charts
 

@@ -20,9 +20,9 @@ from careweir_adapters.aws_comprehend_medical.wire import (
 from careweir_fhir.model import Coding, Completeness, Finding
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
 from careweir_kit.classify import class_of_status, is_json, retry_after_s
-from careweir_kit.errors import InputsMissing, VendorProtocolBroken
+from careweir_kit.errors import VendorProtocolBroken
 from careweir_kit.mapping import marked, version_notes
-from careweir_kit.payload import newest_report
+from careweir_kit.reports import needed_report, newest_report
 from careweir_kit.tool import Tool
 
 AMZ_JSON: Final = "application/x-amz-json-1.1"
@@ -39,11 +39,9 @@ def check_tool(tool: Tool) -> None:
 def build_request(tool: Tool, ask: Ask) -> VendorRequest:
     """One operation over the newest report. Raises InputsMissing."""
     mapping = request_of(tool)
-    report = newest_report(ask.payload, as_of=ask.as_of, preliminary=mapping.preliminary)
-    if report is None:
-        raise InputsMissing(("report text: not in the chart",))
-    if len(report.text) > mapping.facts.characters_max:
-        raise InputsMissing(("report text: longer than the service reads",))
+    report = needed_report(
+        ask, preliminary=mapping.preliminary, characters_max=mapping.facts.characters_max
+    )
     headers = {
         "content-type": AMZ_JSON,
         "x-amz-target": f"ComprehendMedical_20181030.{mapping.operation}",

@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from pydantic import BaseModel
 
-from careweir_fhir.model import ICD10CM, RXNORM, SNOMED, Coding
+from careweir_fhir.model import ICD10CM, RXNORM, SNOMED
 from careweir_kit.errors import ToolFileInvalid
-from careweir_kit.mapping import MAPPING, read
+from careweir_kit.mapping import MAPPING, KnownCodes, read
 from careweir_kit.tool import Tool
 
 Operation = Literal["DetectEntitiesV2", "InferICD10CM", "InferRxNorm", "InferSNOMEDCT"]
@@ -55,24 +55,15 @@ class Request(BaseModel):
         return OPERATIONS[self.operation]
 
 
-class Answer(BaseModel):
+class Answer(KnownCodes):
     """``answer`` in the tool file.
 
     ``kind`` coding makes each plainly present condition a suggested code; what is negated, of the
     family, past or hypothetical stays an assertion and is never suggested.
     """
 
-    model_config = MAPPING
-
     kind: Literal["assertion", "coding"] = "assertion"
     categories: tuple[str, ...] = CATEGORIES
-    codes: tuple[Coding, ...] = ()  # codes as they are known here, with their words
-    model_versions: tuple[str, ...] = ()
-
-    @property
-    def known(self) -> dict[tuple[str, str], str | None]:
-        """The codes of the tool file with their words."""
-        return {(c.system or "", c.code or ""): c.display for c in self.codes}
 
 
 def request_of(tool: Tool) -> Request:

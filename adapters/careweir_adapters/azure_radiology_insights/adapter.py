@@ -20,17 +20,16 @@ from careweir_adapters.azure_radiology_insights.wire import (
 )
 from careweir_fhir.model import Coding, Completeness, Finding
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
-from careweir_kit.classify import retry_after_s, verdict_of_status
-from careweir_kit.errors import InputsMissing, VendorProtocolBroken
+from careweir_kit.classify import retry_after_s, verdict_of_parsed, verdict_of_status
+from careweir_kit.errors import VendorProtocolBroken
 from careweir_kit.mapping import marked, version_notes
 from careweir_kit.payload import (
-    ReportText,
     bare_reference,
     codings,
-    newest_report,
     patient_gender,
     resources,
 )
+from careweir_kit.reports import ReportText, needed_report, newest_report
 from careweir_kit.tool import Tool
 
 _TAKEN: Final = frozenset({200, 201, 202})
@@ -46,9 +45,7 @@ def check_tool(tool: Tool) -> None:
 def build_request(tool: Tool, ask: Ask) -> VendorRequest:
     """One job for the newest report, named by the request id. Raises InputsMissing."""
     mapping = request_of(tool)
-    report = newest_report(ask.payload, as_of=ask.as_of, preliminary=mapping.preliminary)
-    if report is None:
-        raise InputsMissing(("report text: not in the chart",))
+    report = needed_report(ask, preliminary=mapping.preliminary)
     gender = patient_gender(ask.payload)
     document = {
         "type": "note",
@@ -114,9 +111,7 @@ def classify_answer(tool: Tool, answer: VendorAnswer) -> Verdict:
                 parsed = parse_findings(tool, None, answer)
     except VendorProtocolBroken as broken:
         return Verdict("protocol_broken", str(broken))
-    if parsed.completeness == "partial":
-        return Verdict("partial", "; ".join(parsed.notes))
-    return Verdict("ok")
+    return verdict_of_parsed(parsed)
 
 
 def _as_ok(answer: VendorAnswer) -> VendorAnswer:

@@ -6,8 +6,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from careweir_fhir.model import Coding
-from careweir_kit.mapping import MAPPING, read
+from careweir_kit.mapping import MAPPING, KnownCodes, read
 from careweir_kit.tool import Tool
 
 Kind = Literal[
@@ -44,18 +43,8 @@ class Request(BaseModel):
     preliminary: bool = False
 
 
-class Answer(BaseModel):
+class Answer(KnownCodes):
     """``answer`` in the tool file."""
-
-    model_config = MAPPING
-
-    codes: tuple[Coding, ...] = ()  # codes as they are known here, with their words
-    model_versions: tuple[str, ...] = ()
-
-    @property
-    def known(self) -> dict[tuple[str, str], str | None]:
-        """The codes of the tool file with their words."""
-        return {(c.system or "", c.code or ""): c.display for c in self.codes}
 
 
 def request_of(tool: Tool) -> Request:

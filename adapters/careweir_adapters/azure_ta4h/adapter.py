@@ -16,9 +16,10 @@ from careweir_adapters.azure_ta4h.wire import JOB_ID, Job, job_of, readable
 from careweir_fhir.model import Coding, Completeness, Finding
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
 from careweir_kit.classify import is_json, retry_after_s, verdict_of_status
-from careweir_kit.errors import InputsMissing, VendorProtocolBroken
+from careweir_kit.errors import VendorProtocolBroken
 from careweir_kit.mapping import marked, version_notes
-from careweir_kit.payload import bare_reference, newest_report
+from careweir_kit.payload import bare_reference
+from careweir_kit.reports import needed_report, newest_report
 from careweir_kit.tool import Tool
 
 _WAITING: Final = frozenset({"notstarted", "running", "cancelling"})
@@ -35,11 +36,9 @@ def check_tool(tool: Tool) -> None:
 def build_request(tool: Tool, ask: Ask) -> VendorRequest:
     """One job for the newest report, named by the pseudonym. Raises InputsMissing."""
     mapping = request_of(tool)
-    report = newest_report(ask.payload, as_of=ask.as_of, preliminary=mapping.preliminary)
-    if report is None:
-        raise InputsMissing(("report text: not in the chart",))
-    if len(report.text) > mapping.characters_max:
-        raise InputsMissing(("report text: longer than the service reads",))
+    report = needed_report(
+        ask, preliminary=mapping.preliminary, characters_max=mapping.characters_max
+    )
     documents = [{"id": ask.subject, "language": mapping.language, "text": report.text}]
     body: dict[str, Any] = {"documents": documents}
     query = {"api-version": mapping.api_version}

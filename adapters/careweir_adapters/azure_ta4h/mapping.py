@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from careweir_fhir.model import ICD10CM, LOINC, RXNORM, SNOMED, Coding
+from careweir_fhir.model import ICD10CM, LOINC, RXNORM, SNOMED
 from careweir_kit.errors import ToolFileInvalid
-from careweir_kit.mapping import MAPPING, read, unique
+from careweir_kit.mapping import MAPPING, KnownCodes, read, unique
 from careweir_kit.tool import Tool
 
 # Source: the vendor's ``dataSource`` names as in its recordings and the FHIR names of the systems.
@@ -59,7 +59,7 @@ class Request(BaseModel):
         return _PATHS[self.dialect]
 
 
-class Answer(BaseModel):
+class Answer(KnownCodes):
     """``answer`` in the tool file.
 
     ``systems`` in order of preference: the first one with a code that can be right is the code.
@@ -67,18 +67,9 @@ class Answer(BaseModel):
     a job, as behind a proxy; nothing is ever sent there.
     """
 
-    model_config = MAPPING
-
     systems: tuple[str, ...] = ("SNOMEDCT_US", "ICD10CM", "RXNORM", "LNC", "UMLS", "ATC")
     categories: tuple[str, ...] = CATEGORIES
-    codes: tuple[Coding, ...] = ()  # codes as they are known here, with their words
     operation_hosts: tuple[str, ...] = ()
-    model_versions: tuple[str, ...] = ()
-
-    @property
-    def known(self) -> dict[tuple[str, str], str | None]:
-        """The codes of the tool file with their words."""
-        return {(c.system or "", c.code or ""): c.display for c in self.codes}
 
 
 def request_of(tool: Tool) -> Request:

@@ -14,7 +14,7 @@ from careweir_adapters.dicom_sr.model import UID, Dataset, datasets, text_of, ti
 from careweir_adapters.dicom_sr.report import algorithm_of, findings_of
 from careweir_fhir.model import Coding, Completeness, Finding
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
-from careweir_kit.classify import is_json, verdict_of_status
+from careweir_kit.classify import is_json, verdict_of_parsed, verdict_of_status
 from careweir_kit.errors import InputsMissing, VendorProtocolBroken
 from careweir_kit.mapping import marked, version_notes
 from careweir_kit.payload import bare_reference, resources
@@ -65,9 +65,7 @@ def classify_answer(tool: Tool, answer: VendorAnswer) -> Verdict:
         parsed = parse_findings(tool, None, answer)
     except VendorProtocolBroken as broken:
         return Verdict("protocol_broken", str(broken))
-    if parsed.completeness == "partial":
-        return Verdict("partial", "; ".join(parsed.notes))
-    return Verdict("ok")
+    return verdict_of_parsed(parsed)
 
 
 def _is_hit(dataset: Dataset) -> bool:

@@ -6,9 +6,9 @@ import re
 
 from pydantic import BaseModel, Field
 
-from careweir_fhir.model import Coding, ConfidenceKind
+from careweir_fhir.model import ConfidenceKind
 from careweir_kit.errors import ToolFileInvalid
-from careweir_kit.mapping import MAPPING, read
+from careweir_kit.mapping import MAPPING, KnownCodes, read
 from careweir_kit.tool import Tool
 
 
@@ -20,19 +20,10 @@ class Request(BaseModel):
     filters: dict[str, str] = Field(default_factory=dict)
 
 
-class Answer(BaseModel):
+class Answer(KnownCodes):
     """``answer`` in the tool file."""
 
-    model_config = MAPPING
-
     certainty_kind: ConfidenceKind = "class_probability"  # of DCM 111012, certainty of finding
-    codes: tuple[Coding, ...] = ()  # codes as they are known here, with their words
-    model_versions: tuple[str, ...] = ()
-
-    @property
-    def known(self) -> dict[tuple[str, str], str | None]:
-        """The codes of the tool file with their words."""
-        return {(c.system or "", c.code or ""): c.display for c in self.codes}
 
 
 def request_of(tool: Tool) -> Request:

@@ -15,11 +15,12 @@ from careweir_adapters.hl7v2_oru.times import moment_of, stamp_of
 from careweir_adapters.hl7v2_oru.values import model_of
 from careweir_fhir.model import Completeness
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdict
-from careweir_kit.classify import class_of_status, retry_after_s
-from careweir_kit.errors import InputsMissing, VendorProtocolBroken
+from careweir_kit.classify import class_of_status, retry_after_s, verdict_of_parsed
+from careweir_kit.errors import VendorProtocolBroken
 from careweir_kit.mapping import marked, version_notes
-from careweir_kit.payload import bare_reference, newest_report
+from careweir_kit.payload import bare_reference
 from careweir_kit.push import STATUS_OF_RECEIPT, Binding, Push, Pushed, PushReply, Receipt
+from careweir_kit.reports import needed_report
 from careweir_kit.tool import Tool
 
 HL7: Final = "application/hl7-v2"
@@ -41,9 +42,7 @@ def check_tool(tool: Tool) -> None:
 def build_request(tool: Tool, ask: Ask) -> VendorRequest:
     """One ORU^R01 with the text of the newest report. Raises InputsMissing."""
     mapping = request_of(tool)
-    report = newest_report(ask.payload, as_of=ask.as_of, preliminary=mapping.preliminary)
-    if report is None:
-        raise InputsMissing(("report text: not in the chart",))
+    report = needed_report(ask, preliminary=mapping.preliminary)
     stamp = stamp_of(ask.as_of)
     ends = [*map(escaped, mapping.sending), *map(escaped, mapping.receiving)]
     segments = [
@@ -77,9 +76,7 @@ def classify_answer(tool: Tool, answer: VendorAnswer) -> Verdict:
         parsed = _parsed(tool, message)
     except VendorProtocolBroken as broken:
         return Verdict("protocol_broken", str(broken))
-    if parsed.completeness == "partial":
-        return Verdict("partial", "; ".join(parsed.notes))
-    return Verdict("ok")
+    return verdict_of_parsed(parsed)
 
 
 def _of_acknowledgement(message: Message) -> Verdict:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from careweir_fhir.model import Coding, ConfidenceKind
 from careweir_kit.errors import ToolFileInvalid
-from careweir_kit.mapping import MAPPING, Risk, check_bands, read
+from careweir_kit.mapping import MAPPING, KnownCodes, Risk, check_bands, read
 from careweir_kit.tool import Tool
 
 
@@ -32,7 +32,7 @@ class ReadAsRisk(BaseModel):
     risk: Risk
 
 
-class Answer(BaseModel):
+class Answer(KnownCodes):
     """``answer`` in the tool file.
 
     ``patient_authority`` picks the repetition of PID-3 that holds the pseudonym (CX.4); without it
@@ -40,21 +40,12 @@ class Answer(BaseModel):
     such times are cut to their date. ``model_versions`` are the known ones.
     """
 
-    model_config = MAPPING
-
     sender: str | None = None  # MSH-3; a message of another one is refused
     processing: Literal["P", "T", "D"] = "P"
     patient_authority: str | None = None
     utc_offset: str | None = Field(default=None, pattern=r"^[+-]\d{2}:\d{2}$")
     probability_kind: ConfidenceKind = "class_probability"
     risks: tuple[ReadAsRisk, ...] = ()
-    codes: tuple[Coding, ...] = ()  # the codes that this sender uses, as they are known here
-    model_versions: tuple[str, ...] = ()
-
-    @property
-    def known(self) -> dict[tuple[str, str], str | None]:
-        """The codes of the tool file with their words."""
-        return {(c.system or "", c.code or ""): c.display for c in self.codes}
 
 
 def request_of(tool: Tool) -> Request:

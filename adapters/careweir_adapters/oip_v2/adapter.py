@@ -24,7 +24,7 @@ from careweir_kit.classify import json_object, verdict_of_status
 from careweir_kit.errors import InputsMissing, VendorProtocolBroken
 from careweir_kit.features import look
 from careweir_kit.mapping import version_notes
-from careweir_kit.payload import newest_report, standing
+from careweir_kit.payload import standing
 from careweir_kit.push import (
     Binding,
     Push,
@@ -34,6 +34,7 @@ from careweir_kit.push import (
     json_reply,
     message_id_of,
 )
+from careweir_kit.reports import needed_report, newest_report
 from careweir_kit.tool import Tool
 
 _JOIN = "~"  # stands in no pseudonym; what precedes it in ``id`` is the patient
@@ -85,9 +86,7 @@ def _tensor(tensor: Any, looked: dict[str, Any], mapping: Request, ask: Ask) -> 
     if isinstance(tensor, Mask):
         flags = [found.missing is None for _, found in looked[tensor.mask_of]]
         return _wire(tensor.name, "BOOL", flags)
-    report = newest_report(ask.payload, as_of=ask.as_of, preliminary=mapping.preliminary)
-    if report is None:
-        raise InputsMissing(("report text: not in the chart",))
+    report = needed_report(ask, preliminary=mapping.preliminary)
     return _wire(tensor.name, "BYTES", [report.text])
 
 

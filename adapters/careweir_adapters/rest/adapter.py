@@ -31,7 +31,8 @@ from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest, Verdi
 from careweir_kit.classify import is_json, verdict_of_status
 from careweir_kit.errors import InputsMissing, VendorProtocolBroken
 from careweir_kit.mapping import marked, version_notes
-from careweir_kit.payload import bare_reference, newest_report
+from careweir_kit.payload import bare_reference
+from careweir_kit.reports import newest_report
 from careweir_kit.strict_json import JsonRefused, decode
 from careweir_kit.tool import Tool
 

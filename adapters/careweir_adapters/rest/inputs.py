@@ -21,13 +21,13 @@ from careweir_kit.payload import (
     Wanted,
     codings,
     newest_quantity,
-    newest_report,
     patient_age_years,
     patient_gender,
     resources,
     standing,
     standing_observations,
 )
+from careweir_kit.reports import newest_report
 
 _NOT_THERE = "not in the chart"
 

@@ -19,14 +19,13 @@ from careweir_kit.adapter import Ask
 from careweir_kit.declared import declared
 from careweir_kit.errors import InputsMissing
 from careweir_kit.payload import (
-    ReportText,
     codings,
     effective_of,
-    newest_report,
     patient_age_years,
     patient_gender,
     resources,
 )
+from careweir_kit.reports import ReportText, newest_report
 from careweir_kit.tool import Tool
 from careweir_kit.units import unit_of
 

@@ -23,6 +23,7 @@ BreakerState = Literal["closed", "open", "half_open"]
 
 _GOOD, _SLOW, _FAILED = 0, 1, 2
 _JITTER = 0.2
+CALLS_MIN = 20  # in the window, before shares of it say anything
 
 
 class CircuitOpen(VendorError):
@@ -43,7 +44,7 @@ class BreakerRules:
     """
 
     window_s: float = 30.0
-    calls_min: int = 20
+    calls_min: int = CALLS_MIN
     failed_share: float = 0.5
     slow_share: float = 0.8
     in_a_row: int = 10

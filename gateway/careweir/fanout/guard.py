@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from careweir.fanout.breaker import Breaker, BreakerRules, BreakerState
+from careweir.fanout.breaker import CALLS_MIN, Breaker, BreakerRules, BreakerState
 from careweir.fanout.budget import RetryBudget
 from careweir.fanout.bulkhead import Bulkhead
 from careweir.fanout.retry import Clock, Sleep
@@ -19,7 +19,6 @@ SHORT_PAUSE_S = 1.0
 PAUSE_JITTER = 0.1
 SLOW_SHARE_OF_DEADLINE = 0.8
 LEASE_OVER_DEADLINE_S = 1.0
-CALLS_MIN = 20  # in the window, before shares of it say anything
 
 
 class Guard:
