@@ -15,7 +15,8 @@ from careweir.adjudication import Dispute, Filters, Ruling
 from careweir.adjudication.desk import PAGE_MAX, Place
 from careweir.adjudication.shown import as_fhir, as_json
 from careweir.api import openapi
-from careweir.api.routes import FHIR_JSON, Services
+from careweir.api.routes import FHIR_JSON
+from careweir.api.services import actor_of, json_response, services_of
 from careweir.errors import QuestionInvalid
 from careweir.state import Cursor
 from careweir_kit.strict_json import JsonRefused, decode
@@ -26,35 +27,22 @@ SEVERITIES = ("high", "moderate", "low")
 router = APIRouter()
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-async def _actor(request: Request) -> Actor:
-    return await _services(request).verifier.of(request)
-
-
-def _json(body: Any) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")
-
-
 @router.get("/v1/conflicts", openapi_extra=openapi.CONFLICTS)
 async def conflicts(request: Request) -> Response:
     """The conflicts that this reader may know of, gravest first, then oldest."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     filters, after, limit = _asked(request)
     desk = services.adjudication.desk
     found, place = await desk.page(actor, filters, after=after, limit=limit)
     await services.ledger.read(actor, what="conflicts", found=len(found))
     rows = [as_json(dispute, actor.role) for dispute in found]
-    return _json({"conflicts": rows, "next": None if place is None else _cursor(place)})
+    return json_response({"conflicts": rows, "next": None if place is None else _cursor(place)})
 
 
 @router.get("/v1/conflicts/{name}", openapi_extra=openapi.READ)
 async def conflict(request: Request, name: str) -> Response:
     """One conflict: its findings side by side, what each tool saw, its history."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     dispute = await services.adjudication.desk.get(actor, name)
     await services.ledger.read(
         actor, what=f"conflict {dispute.id}", found=1, patient_key=dispute.patient_key
@@ -65,36 +53,36 @@ async def conflict(request: Request, name: str) -> Response:
 @router.post("/v1/conflicts/{name}/adjudication", openapi_extra=openapi.ADJUDICATION)
 async def adjudicate(request: Request, name: str) -> Response:
     """Settle it: a verdict with its rationale. Who and when come from the token."""
-    actor = await _actor(request)
+    actor = await actor_of(request)
     given = await _body(request, _Adjudication)
     ruling = Ruling(given.verdict, given.preferred_finding, given.rationale)
-    dispute = await _services(request).adjudication.desk.settle(actor, name, ruling)
+    dispute = await services_of(request).adjudication.desk.settle(actor, name, ruling)
     return _shown(request, actor, dispute)
 
 
 @router.post("/v1/conflicts/{name}/claim", openapi_extra=openapi.STEP)
 async def claim(request: Request, name: str) -> Response:
     """Say that one is at it."""
-    actor = await _actor(request)
-    return _shown(request, actor, await _services(request).adjudication.desk.claim(actor, name))
+    actor = await actor_of(request)
+    return _shown(request, actor, await services_of(request).adjudication.desk.claim(actor, name))
 
 
 @router.post("/v1/conflicts/{name}/reopen", openapi_extra=openapi.REOPEN)
 async def reopen(request: Request, name: str) -> Response:
     """Take a verdict back, with a rationale; the verdict stays in the history."""
-    actor = await _actor(request)
+    actor = await actor_of(request)
     given = await _body(request, _Reopening)
-    dispute = await _services(request).adjudication.desk.reopen(actor, name, given.rationale)
+    dispute = await services_of(request).adjudication.desk.reopen(actor, name, given.rationale)
     return _shown(request, actor, dispute)
 
 
 def _shown(request: Request, actor: Actor, dispute: Dispute) -> Response:
-    services = _services(request)
+    services = services_of(request)
     seen = services.adjudication.desk.settles(actor, dispute)
     if seen and FHIR_JSON in request.headers.get("accept", ""):
         bundle = as_fhir(dispute, services.gateway.house.tools, services.adjudication.desk.policy)
         return Response(orjson.dumps(bundle), media_type=FHIR_JSON)
-    return _json(as_json(dispute, actor.role))
+    return json_response(as_json(dispute, actor.role))
 
 
 class _Adjudication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

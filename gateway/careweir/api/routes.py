@@ -6,25 +6,21 @@ import asyncio
 from typing import Annotated, Any, Literal
 
 import msgspec
-import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as Parameter
 
 from careweir.access import Actor
 from careweir.access.readers import READERS, check_reader, reads_record
 from careweir.access.scopes import may_ask
-from careweir.adjudication import Adjudication
 from careweir.api import openapi
-from careweir.api.auth import TokenVerifier
 from careweir.api.idempotency import checked_key, respond_async
 from careweir.api.problems import problem
-from careweir.audit import AuditTrail, Query, Stored
+from careweir.api.services import Services, actor_of, json_response, services_of
+from careweir.audit import Query, Stored
 from careweir.capabilities import described
 from careweir.errors import AccessDenied, NotFound, ScopeMissing
 from careweir.holds import read_reason, release
-from careweir.jobs import Inferences, Kept, Pushes
-from careweir.ledger import Ledger
-from careweir.pipeline import Gateway
+from careweir.jobs import Kept
 from careweir.preview import previewed
 from careweir.question import read_question, rfc3339
 from careweir_kit.push import Push
@@ -38,48 +34,10 @@ WORKERS = READERS | {"operator"}
 router = APIRouter()
 
 
-class Services:
-    """What the routes need; ``app.py`` puts one on ``app.state``."""
-
-    def __init__(
-        self,
-        gateway: Gateway,
-        *,
-        verifier: TokenVerifier,
-        trail: AuditTrail,
-        inferences: Inferences,
-        pushes: Pushes,
-        ledger: Ledger,
-        adjudication: Adjudication,
-        deadline_ms_default: int,
-    ) -> None:
-        self.gateway = gateway
-        self.verifier = verifier
-        self.trail = trail
-        self.inferences = inferences
-        self.pushes = pushes
-        self.ledger = ledger
-        self.adjudication = adjudication
-        self.deadline_ms_default = deadline_ms_default
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-async def _actor(request: Request) -> Actor:
-    return await _services(request).verifier.of(request)
-
-
-def _json(body: Any, *, status: int = 200, media_type: str = "application/json") -> Response:
-    return Response(orjson.dumps(body), status_code=status, media_type=media_type)
-
-
 @router.post("/v1/inferences", openapi_extra=openapi.INFERENCE)
 async def infer(request: Request) -> Response:
     """Ask every tool of a capability about one patient; one compared, recorded answer."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     kept = await asked(request, services, actor, await request.body())
     return _rendered(kept, services, as_fhir=FHIR_JSON in request.headers.get("accept", ""))
 
@@ -103,17 +61,17 @@ async def work_list(
     limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
 ) -> Response:
     """The work list: questions in which a tool was asked and nobody knows what it answered."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     if actor.role not in WORKERS:
         raise AccessDenied("the work list needs the role operator, auditor or privacy-officer")
     rows = await services.inferences.unknown(site=actor.site, after=after, limit=limit)
-    return _json({"inferences": rows})
+    return json_response({"inferences": rows})
 
 
 @router.get("/v1/inferences/{inference}", openapi_extra=openapi.KEPT)
 async def inference(request: Request, inference: str) -> Response:
     """An answer that was given or is being made: for who asked, while it is kept."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     kept, _record = await services.inferences.read(inference, actor)
     if kept.answer is not None and not may_ask(actor.scopes, kept.answer["capability"]):
         raise ScopeMissing(f"capability/{kept.answer['capability']}.infer")
@@ -127,7 +85,7 @@ def _rendered(kept: Kept, services: Services, *, as_fhir: bool, again: bool = Fa
     """202 while it runs; then the answer, with 200 when it is read again whatever it says."""
     if kept.state == "running":
         body = {"id": kept.inference, "status": "running", "started": kept.started}
-        response = _json(body, status=202)
+        response = json_response(body, status=202)
         response.headers["Location"] = f"/v1/inferences/{kept.inference}"
         response.headers["Retry-After"] = "1"
         return response
@@ -136,8 +94,10 @@ def _rendered(kept: Kept, services: Services, *, as_fhir: bool, again: bool = Fa
         return problem(kept.status, found["code"], found["title"], found["detail"])
     status = 200 if again else kept.status
     if as_fhir:
-        return _json(kept.as_fhir(services.gateway.house), status=status, media_type=FHIR_JSON)
-    response = _json(kept.answer, status=status)
+        return json_response(
+            kept.as_fhir(services.gateway.house), status=status, media_type=FHIR_JSON
+        )
+    response = json_response(kept.answer, status=status)
     if kept.retry_after_s is not None and not again:
         response.headers["Retry-After"] = str(kept.retry_after_s)
     return response
@@ -146,58 +106,58 @@ def _rendered(kept: Kept, services: Services, *, as_fhir: bool, again: bool = Fa
 @router.get("/v1/capabilities", openapi_extra=openapi.LIST)
 async def capabilities(request: Request) -> Response:
     """The questions that can be asked, and the tools behind each."""
-    await _actor(request)
-    house = _services(request).gateway.house
+    await actor_of(request)
+    house = services_of(request).gateway.house
     rows = [described(one, house.tools.values()) for one in house.capabilities.values()]
-    return _json({"capabilities": rows})
+    return json_response({"capabilities": rows})
 
 
 @router.get("/v1/capabilities/{name}", openapi_extra=openapi.READ)
 async def capability(request: Request, name: str) -> Response:
     """One capability."""
-    await _actor(request)
-    house = _services(request).gateway.house
+    await actor_of(request)
+    house = services_of(request).gateway.house
     if name not in house.capabilities:
         raise NotFound("no such capability")
-    return _json(described(house.capabilities[name], house.tools.values()))
+    return json_response(described(house.capabilities[name], house.tools.values()))
 
 
 @router.get("/v1/tools", openapi_extra=openapi.LIST)
 async def tools(request: Request) -> Response:
     """The tools in use here."""
-    await _actor(request)
-    gateway = _services(request).gateway
-    return _json({"tools": [gateway.tool_row(name) for name in gateway.house.tools]})
+    await actor_of(request)
+    gateway = services_of(request).gateway
+    return json_response({"tools": [gateway.tool_row(name) for name in gateway.house.tools]})
 
 
 @router.get("/v1/tools/{name}", openapi_extra=openapi.READ)
 async def tool(request: Request, name: str) -> Response:
     """One tool."""
-    await _actor(request)
-    gateway = _services(request).gateway
+    await actor_of(request)
+    gateway = services_of(request).gateway
     if name not in gateway.house.tools:
         raise NotFound("no such tool")
-    card = await _services(request).adjudication.desk.cards.of(name)
-    return _json(gateway.tool_row(name) | {"score_card": msgspec.to_builtins(card)})
+    card = await services_of(request).adjudication.desk.cards.of(name)
+    return json_response(gateway.tool_row(name) | {"score_card": msgspec.to_builtins(card)})
 
 
 @router.post("/v1/tools/{name}/release", openapi_extra=openapi.RELEASE)
 async def release_tool(request: Request, name: str) -> Response:
     """Let a held tool be asked again; on the record, with a coded reason."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     gateway = services.gateway
     if name not in gateway.house.tools:
         raise NotFound("no such tool")
     reason = read_reason(await request.body())
     await release(gateway.guards, services.ledger, actor, name, reason)
-    return _json(gateway.tool_row(name))
+    return json_response(gateway.tool_row(name))
 
 
 @router.post("/v1/tools/{name}/results", openapi_extra=openapi.RESULTS)
 async def results(request: Request, name: str) -> Response:
     """A vendor sends a result by itself; it is stored as late and compared."""
-    services = _services(request)
-    actor = await _actor(request) if "authorization" in request.headers else None
+    services = services_of(request)
+    actor = await actor_of(request) if "authorization" in request.headers else None
     push = Push(dict(request.headers), await request.body())
     reply = await services.pushes.take(name, push, actor)
     return Response(
@@ -211,24 +171,26 @@ async def results(request: Request, name: str) -> Response:
 @router.post("/v1/disclosures/preview", openapi_extra=openapi.PREVIEW)
 async def preview(request: Request) -> Response:
     """What each tool would receive for this question; sends nothing."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     question = read_question(await request.body(), deadline_ms_default=services.deadline_ms_default)
     as_of = question.as_of or services.gateway.now()
     prepared = await services.gateway.preview(question, actor)
-    return _json({"disclosures": [previewed(one, as_of=rfc3339(as_of)) for one in prepared]})
+    return json_response(
+        {"disclosures": [previewed(one, as_of=rfc3339(as_of)) for one in prepared]}
+    )
 
 
 @router.get("/v1/disclosures/{disclosure}", openapi_extra=openapi.READ)
 async def disclosure(request: Request, disclosure: str) -> Response:
     """The field manifest of one disclosure, for auditors and for who caused it."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     query = Query(disclosure=disclosure, type="intent", limit=1)
     found = [row async for row in services.trail.read(query)]
     mine = [row for row in found if _may_see(actor, row)]
     await services.ledger.read(actor, what="disclosure", found=len(mine))
     if not mine:
         raise NotFound("no such disclosure, or not for this reader")
-    return _json(mine[0].entry.body["manifest"])
+    return json_response(mine[0].entry.body["manifest"])
 
 
 def _may_see(actor: Actor, row: Stored) -> bool:
@@ -241,18 +203,18 @@ def _may_see(actor: Actor, row: Stored) -> bool:
 @router.get("/v1/audit/records", openapi_extra=openapi.LIST)
 async def records(request: Request, inference: str) -> Response:
     """Everything on the record about one inference, for auditors."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     check_reader(actor)
     query = Query(inference=inference, site=actor.site, limit=1000)
     found = [_record(row) async for row in services.trail.read(query)]
     await services.ledger.read(actor, what="inference", found=len(found))
-    return _json({"records": found})
+    return json_response({"records": found})
 
 
 @router.get("/v1/audit/checkpoint", openapi_extra=openapi.CHECKPOINT)
 async def checkpoint(request: Request) -> Response:
     """The newest signed head over all entries (C2SP note): keep it outside to hold us to it."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     check_reader(actor)
     note = await services.trail.checkpoint()
     if note is None:
@@ -263,24 +225,24 @@ async def checkpoint(request: Request) -> Response:
 @router.get("/v1/audit/proof", openapi_extra=openapi.READ)
 async def proof(request: Request, writer: str, seq: int) -> Response:
     """That the entry of a receipt stands in the tree of a signed checkpoint (RFC 6962)."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     check_reader(actor)
     found = await services.trail.proof(writer, seq)
     await services.ledger.read(actor, what="proof", found=int(found is not None))
     if found is None:
         raise NotFound("no such entry, or not sealed yet")
-    return _json(found._asdict())
+    return json_response(found._asdict())
 
 
 @router.get("/v1/audit/consistency", openapi_extra=openapi.READ)
 async def consistency(request: Request, first: int, second: int | None = None) -> Response:
     """That the tree of a checkpoint begins with that of an earlier one (RFC 6962)."""
-    services, actor = _services(request), await _actor(request)
+    services, actor = services_of(request), await actor_of(request)
     check_reader(actor)
     found = await services.trail.extension(first, second)
     if found is None:
         raise NotFound("no two checkpoints of such sizes")
-    return _json(found._asdict())
+    return json_response(found._asdict())
 
 
 def _record(row: Stored) -> dict[str, Any]:
@@ -296,13 +258,13 @@ def _record(row: Stored) -> dict[str, Any]:
 @router.get("/healthz", openapi_extra=openapi.OPEN)
 async def healthz() -> Response:
     """The process is alive."""
-    return _json({"status": "alive"})
+    return json_response({"status": "alive"})
 
 
 @router.get("/metrics", openapi_extra=openapi.FIGURES)
 async def metrics(request: Request) -> Response:
     """Figures for Prometheus; no label holds anything of a patient or a caller."""
-    return Response(_services(request).gateway.metrics.text(), media_type=EXPOSITION)
+    return Response(services_of(request).gateway.metrics.text(), media_type=EXPOSITION)
 
 
 @router.get("/readyz", openapi_extra=openapi.READY)
@@ -310,8 +272,8 @@ async def readyz(request: Request) -> Response:
     """It can disclose and record. One vendor's outage does not make it unready."""
     try:
         async with asyncio.timeout(READY_S):
-            ready = await _services(request).trail.healthy()
+            ready = await services_of(request).trail.healthy()
     except TimeoutError:
         ready = False
-    return _json({"status": "ready" if ready else "not ready", "audit": ready},
+    return json_response({"status": "ready" if ready else "not ready", "audit": ready},
                  status=200 if ready else 503)  # fmt: skip

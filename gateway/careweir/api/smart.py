@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from careweir.api import openapi
@@ -19,7 +18,7 @@ from careweir.api.auth import TokenRules
 from careweir.api.fhir import SERVED
 from careweir.api.fhir.base import fhir_base
 from careweir.api.jwks import DiscoveredKeys
-from careweir.api.routes import Services
+from careweir.api.services import json_response, services_of
 from careweir.errors import KeysUnavailable, NotFound
 
 PATH: Final = "/.well-known/smart-configuration"
@@ -41,8 +40,7 @@ router = APIRouter()
 @router.get(f"/fhir{PATH}", openapi_extra=openapi.SMART)
 async def configuration(request: Request) -> Response:
     """Where tokens are had and which scopes are known here; no token is needed."""
-    services: Services = request.app.state.services
-    rules = services.verifier.rules
+    rules = services_of(request).verifier.rules
     if rules is None:
         raise NotFound("no token issuer is configured")
     root = fhir_base(request).public_url or str(request.base_url).rstrip("/")
@@ -50,9 +48,9 @@ async def configuration(request: Request) -> Response:
         rules,
         await _document(rules),
         root=root,
-        capabilities=services.gateway.house.capabilities,
+        capabilities=services_of(request).gateway.house.capabilities,
     )
-    return Response(orjson.dumps(told), media_type="application/json")
+    return json_response(told)
 
 
 async def _document(rules: TokenRules) -> Mapping[str, Any]:

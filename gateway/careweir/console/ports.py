@@ -96,7 +96,7 @@ async def _no_checkpoint() -> str | None:
 
 @dataclass(frozen=True)
 class Console:
-    """What ``app.py`` puts on ``app.state.console``.
+    """What the start puts on ``app.state.console``.
 
     Args:
         patient_key: ``AuditKeys.patient_key``; what an auditor types goes in here and nowhere else.

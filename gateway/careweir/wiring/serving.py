@@ -19,7 +19,7 @@ from careweir.api.auth import TokenRules, TokenVerifier
 from careweir.api.cds import CdsService, Feedback, load_clients
 from careweir.api.fhir import FhirBase
 from careweir.api.rates import Rate, Rates, load_rates
-from careweir.api.routes import Services
+from careweir.api.services import Services
 from careweir.audit import AuditKeys, AuditTrail
 from careweir.audit.audit_event import Names
 from careweir.fanout import Guards, VendorPool, Watchdog, Wire, read_networks

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from careweir.access import Actor
 from careweir.api import openapi
-from careweir.api.auth import authorization as one_authorization
+from careweir.api.auth import authorization as authorization_of
 from careweir.api.cds.call import Call, Prefetched, PrefetchMissing, chart, missing, read_call
 from careweir.api.cds.cards import cards
 from careweir.api.cds.clients import CdsClients, Client, actor_of
 from careweir.api.cds.descriptor import described, hooked, purpose_of, templates_for
 from careweir.api.cds.feedback import Feedback, read_feedback
-from careweir.api.routes import Services
+from careweir.api.services import json_response, services_of
 from careweir.capabilities import Capability
 from careweir.errors import NotAuthenticated, NotFound
 from careweir.question import Question
@@ -32,7 +30,7 @@ router = APIRouter(prefix=PATH)
 
 @dataclass(frozen=True, slots=True)
 class CdsService:
-    """What ``app.py`` puts on ``app.state.cds``. ``public_url`` None: where the request came."""
+    """What the start puts on ``app.state.cds``. ``public_url`` None: where the request came."""
 
     clients: CdsClients
     sources: Mapping[str, Source]
@@ -43,26 +41,26 @@ class CdsService:
 @router.get("", openapi_extra=openapi.CDS_DISCOVERY)
 async def discovery(request: Request) -> Response:
     """The services. Open to all; with a token of the gateway the prefetch is that of its role."""
-    house, authorization = _services(request).gateway.house, _authorization(request)
+    house, authorization = services_of(request).gateway.house, authorization_of(request)
     actor: Actor | None = None
     if authorization is not None and not _cds(request).clients.knows(authorization):
-        actor = await _services(request).verifier.actor(authorization)
-    return _json({"services": [described(house, one, actor) for one in hooked(house)]})
+        actor = await services_of(request).verifier.actor(authorization)
+    return json_response({"services": [described(house, one, actor) for one in hooked(house)]})
 
 
 @router.post("/{name}", openapi_extra=openapi.CDS_CALL)
 async def call(request: Request, name: str) -> Response:
     """One call: the question of a capability about the patient of the context, as cards."""
-    capability, gateway = _capability(request, name), _services(request).gateway
+    capability, gateway = _capability(request, name), services_of(request).gateway
     asker = await _asker(request, f"{PATH}/{name}")
     given = read_call(await request.body(), capability)
     actor = asker if isinstance(asker, Actor) else actor_of(asker, given.user)
     templates = templates_for(gateway.house, capability, actor)
     question, cut = _question(request, capability, actor, asker, given, templates)
-    answer = await _services(request).inferences.shown(question, actor)
+    answer = await services_of(request).inferences.shown(question, actor)
     shown = cards(gateway.house, answer, cut=cut)
     await _cds(request).feedback.expect(answer, shown, site=question.site)
-    return _json({"cards": shown})
+    return json_response({"cards": shown})
 
 
 @router.post("/{name}/feedback", openapi_extra=openapi.CDS_FEEDBACK)
@@ -73,7 +71,7 @@ async def feedback(request: Request, name: str) -> Response:
     items = read_feedback(await request.body())
     actor = asker if isinstance(asker, Actor) else actor_of(asker, asker.name)
     await _cds(request).feedback.take(items, actor=actor, service=capability.name)
-    return _json({})
+    return json_response({})
 
 
 def _question(
@@ -96,7 +94,7 @@ def _question(
         prefetched = chart(given, templates)
     elif (source := _source(request, asker, given)) is None:
         raise PrefetchMissing("not given: " + ", ".join(lacking))
-    house, services = _services(request).gateway.house, _services(request)
+    house, services = services_of(request).gateway.house, services_of(request)
     question = Question(
         capability=capability.name,
         subject=f"Patient/{given.patient}",
@@ -128,13 +126,13 @@ def _source(request: Request, asker: Actor | Client, given: Call) -> str | None:
 
 async def _asker(request: Request, *paths: str) -> Actor | Client:
     """Who calls: an EHR by a JWT of its own, or the bearer of an access token of the gateway."""
-    authorization, clients = _authorization(request), _cds(request).clients
+    authorization, clients = authorization_of(request), _cds(request).clients
     if authorization is not None and clients.knows(authorization):
         root = _cds(request).public_url or _own_address(request)
         client = await clients.verified(authorization, audiences={root + path for path in paths})
-        _services(request).verifier.count(client.name)
+        services_of(request).verifier.count(client.name)
         return client
-    return await _services(request).verifier.actor(authorization)
+    return await services_of(request).verifier.actor(authorization)
 
 
 def _own_address(request: Request) -> str:
@@ -149,25 +147,12 @@ def _own_address(request: Request) -> str:
 
 
 def _capability(request: Request, name: str) -> Capability:
-    for capability in hooked(_services(request).gateway.house):
+    for capability in hooked(services_of(request).gateway.house):
         if capability.name == name:
             return capability
     raise NotFound("no such service")
 
 
-def _authorization(request: Request) -> str | None:
-    return one_authorization(request)
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
 def _cds(request: Request) -> CdsService:
     cds: CdsService = request.app.state.cds
     return cds
-
-
-def _json(body: Any) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")

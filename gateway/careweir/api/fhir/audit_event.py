@@ -19,7 +19,6 @@ from careweir.api.fhir.base import (
     address,
     fhir_base,
     reader,
-    services,
 )
 from careweir.api.fhir.control import CURSOR, Control, is_strict, sorted_out
 from careweir.api.fhir.forms import form
@@ -27,6 +26,7 @@ from careweir.api.fhir.metadata import Served
 from careweir.api.fhir.parameters import Parameter, parameters
 from careweir.api.fhir.searchset import Searchset
 from careweir.api.outcomes import fhir_json
+from careweir.api.services import services_of
 from careweir.audit import AuditTrail, Query, Stored
 from careweir.audit.audit_event import Names, audit_event, event_id, place_of
 from careweir.audit.event_kinds import BALP, CONCLUDES
@@ -89,12 +89,12 @@ async def read(request: Request, event: str) -> Response:
     actor = await reader(request, KIND, "r")
     rows = await _rows(request, actor, event, "r")
     patient = rows[0].entry.patient_key if rows else None
-    await services(request).ledger.read(
+    await services_of(request).ledger.read(
         actor, what="fhir: AuditEvent read", found=len(rows), patient_key=patient
     )
     if not rows:
         raise NotFound("no such event, or not for this reader")
-    found = await events_of(services(request).trail, rows, fhir_base(request).names)
+    found = await events_of(services_of(request).trail, rows, fhir_base(request).names)
     return fhir_json(found[0])
 
 
@@ -112,7 +112,7 @@ async def _searched(request: Request, pairs: Sequence[tuple[str, str]]) -> Respo
         text = f"{ignored} parameters are not supported and were passed over; see the self link"
         page.issues.append(Issue("warning", "not-supported", text))
     await _on_record(request, actor, wanted, len(page.rows))
-    events = await events_of(services(request).trail, page.rows, fhir_base(request).names)
+    events = await events_of(services_of(request).trail, page.rows, fhir_base(request).names)
     bundle = Searchset(
         base=address(request),
         kind=KIND,
@@ -129,7 +129,7 @@ async def _searched(request: Request, pairs: Sequence[tuple[str, str]]) -> Respo
 
 async def _on_record(request: Request, actor: Actor, wanted: Criteria, found: int) -> None:
     names = ", ".join(sorted({name for name, _ in wanted.used})) or "no filter"
-    await services(request).ledger.read(
+    await services_of(request).ledger.read(
         actor, what=f"fhir: AuditEvent search, {names}", found=found, patient_key=wanted.patient_key
     )
 
@@ -145,7 +145,7 @@ class _Page:
 
 
 async def _page(request: Request, actor: Actor, wanted: Criteria, control: Control) -> _Page:
-    trail, page = services(request).trail, _Page()
+    trail, page = services_of(request).trail, _Page()
     if control.only_count or control.total != "none":
         page.total = await count_any(trail, wanted.queries)
         if page.total is None:
@@ -177,7 +177,7 @@ async def _rows(request: Request, actor: Actor, event: str, right: str) -> list[
         return []
     wanted = opened([Parameter("_id", None, (event,))], fhir_base(request), actor, right)
     return await read_any(
-        services(request).trail, wanted.queries, after=None, newest_first=True, limit=1
+        services_of(request).trail, wanted.queries, after=None, newest_first=True, limit=1
     )
 
 

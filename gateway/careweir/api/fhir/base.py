@@ -16,7 +16,7 @@ from careweir.access.readers import check_role
 from careweir.access.scopes import openings
 from careweir.api.outcomes import FHIR_JSON
 from careweir.api.problems import on_gateway_error
-from careweir.api.routes import Services
+from careweir.api.services import actor_of, services_of
 from careweir.audit.audit_event import Names
 from careweir.errors import AccessDenied, CallerError, GatewayError, ScopeMissing
 
@@ -64,7 +64,7 @@ class MediaTypeUnsupported(CallerError):
 
 @dataclass(frozen=True, slots=True)
 class FhirBase:
-    """What ``app.py`` puts on ``app.state.fhir``.
+    """What the start puts on ``app.state.fhir``.
 
     ``public_url`` is where callers find the gateway (None: where the request found it),
     ``patient_key`` is ``AuditKeys.patient_key``.
@@ -115,12 +115,6 @@ def _acceptable(part: str) -> str | None:
     return None if refused else kind
 
 
-def services(request: Request) -> Services:
-    """The services behind the routes."""
-    found: Services = request.app.state.services
-    return found
-
-
 def fhir_base(request: Request) -> FhirBase:
     """The base's own facts."""
     found: FhirBase = request.app.state.fhir
@@ -138,12 +132,12 @@ async def reader(request: Request, kind: str, right: str) -> Actor:
 
     Raises NotAuthenticated or AccessDenied. ``right`` is ``r`` (read) or ``s`` (search).
     """
-    actor = await services(request).verifier.of(request)
+    actor = await actor_of(request)
     try:
         check_role(actor)
         check_scope(actor, kind, right)
     except AccessDenied:
-        await services(request).ledger.read(actor, what=f"fhir: {kind} refused", found=0)
+        await services_of(request).ledger.read(actor, what=f"fhir: {kind} refused", found=0)
         raise
     return actor
 

@@ -33,11 +33,11 @@ from careweir.api.fhir.base import (
     address,
     fhir_base,
     reader,
-    services,
 )
 from careweir.api.fhir.control import Control
 from careweir.api.fhir.parameters import Parameter, spans
 from careweir.api.idempotency import respond_async
+from careweir.api.services import actor_of, services_of
 from careweir.audit.merged import COUNTED_MAX, count_any, read_any
 from careweir.errors import AccessDenied, NotFound
 from careweir.ids import new_id
@@ -76,7 +76,7 @@ class Export(msgspec.Struct, frozen=True):
 @router.get("/$export", openapi_extra=openapi.FHIR_EXPORT)
 async def kick_off(request: Request) -> Response:
     """Begin an export: 202 with the address of its status."""
-    actor = await services(request).verifier.of(request)
+    actor = await actor_of(request)
     if not respond_async(request.headers.get("prefer")):
         raise ParameterUnsupported("send Prefer: respond-async")
     given = request.query_params
@@ -89,7 +89,7 @@ async def kick_off(request: Request) -> Response:
         actor.client, actor.role, actor.site, _types(actor, given.get("_type")),
         _since(given.get("_since"), now), rfc3339(now),
     )  # fmt: skip
-    await services(request).ledger.read(
+    await services_of(request).ledger.read(
         actor, what=f"fhir: export of {', '.join(asked.types)} begun", found=0
     )
     name = new_id("exp")
@@ -137,13 +137,13 @@ async def file(request: Request, export: str, kind: str) -> Response:
         return Response(b"".join(found), media_type=NDJSON)
     actor = await reader(request, kind, "s")
     wanted = opened(_within(asked), fhir_base(request), actor, "s")
-    count = await count_any(services(request).trail, wanted.queries)
+    count = await count_any(services_of(request).trail, wanted.queries)
     await _on_record(request, actor, kind, COUNTED_MAX if count is None else count)
     return StreamingResponse(_events(request, wanted), media_type=NDJSON)
 
 
 async def _on_record(request: Request, actor: Actor, kind: str, found: int) -> None:
-    await services(request).ledger.read(actor, what=f"fhir: export of {kind}", found=found)
+    await services_of(request).ledger.read(actor, what=f"fhir: export of {kind}", found=found)
 
 
 def _within(asked: Export) -> list[Parameter]:
@@ -154,7 +154,7 @@ def _within(asked: Export) -> list[Parameter]:
 
 async def _events(request: Request, wanted: Criteria) -> AsyncIterator[bytes]:
     """The record, oldest first, a page at a time: never all of it at once."""
-    trail, names, after = services(request).trail, fhir_base(request).names, None
+    trail, names, after = services_of(request).trail, fhir_base(request).names, None
     while True:
         rows = await read_any(trail, wanted.queries, after=after, newest_first=False, limit=PAGE)
         if not rows:
@@ -215,7 +215,7 @@ def _moment(text: str) -> datetime:
 
 async def _mine(request: Request, export: str) -> tuple[Export, datetime]:
     """An export of this application, and when it is forgotten; NotFound for all others."""
-    actor = await services(request).verifier.of(request)
+    actor = await actor_of(request)
     record = await _state(request).get(KIND, export) if len(export) <= 64 else None
     asked = None if record is None else msgspec.json.decode(record.body, type=Export)
     if record is None or asked is None or not asked.admits(actor):

@@ -15,9 +15,10 @@ from fastapi import APIRouter, Request, Response
 
 from careweir import __version__
 from careweir.api import openapi
-from careweir.api.fhir.base import FhirRoute, Json, MediaTypeUnsupported, address, services
+from careweir.api.fhir.base import FhirRoute, Json, MediaTypeUnsupported, address
 from careweir.api.outcomes import FHIR_JSON, fhir_json, refused
 from careweir.api.routes import asked
+from careweir.api.services import services_of
 from careweir.errors import QuestionInvalid
 from careweir.jobs.kept import Kept
 from careweir.question import cut_out
@@ -77,7 +78,7 @@ class _Parameters(msgspec.Struct):
 @router.post("/$infer", openapi_extra=openapi.FHIR_INFER)
 async def infer(request: Request) -> Response:
     """Ask every tool of a capability about one patient; the results as FHIR."""
-    served = services(request)
+    served = services_of(request)
     actor = await served.verifier.of(request)
     kind = request.headers.get("content-type", FHIR_JSON).partition(";")[0].strip().lower()
     if kind not in _BODIES:

@@ -26,7 +26,6 @@ from careweir.api.fhir.base import (
     address,
     check_scope,
     fhir_base,
-    services,
 )
 from careweir.api.fhir.control import CURSOR, Control, is_strict, sorted_out
 from careweir.api.fhir.forms import form
@@ -41,6 +40,7 @@ from careweir.api.fhir.result_types import (
 )
 from careweir.api.fhir.searchset import Searchset
 from careweir.api.outcomes import fhir_json
+from careweir.api.services import actor_of, services_of
 from careweir.errors import NotFound
 from careweir.jobs.kept import Kept
 from careweir.stages import House
@@ -71,7 +71,7 @@ class _Page:
 async def _read(request: Request, kind: str, identifier: str) -> Response:
     actor = await reader(request, kind, "r")
     found, version = await _one(request, actor, kind, identifier)
-    await services(request).ledger.read(actor, what=f"fhir: {kind} read", found=len(found))
+    await services_of(request).ledger.read(actor, what=f"fhir: {kind} read", found=len(found))
     if not found:
         raise NotFound("no such resource, or not for this reader")
     tag = f'W/"{version}"'
@@ -94,7 +94,7 @@ async def _search(request: Request, kind: str, pairs: Sequence[tuple[str, str]])
     asked, used, patient = _asked(request, kind, narrowing)
     page = await _page(request, actor, kind, asked, patient, control)
     names = ", ".join(sorted({name for name, _ in used})) or "no filter"
-    await services(request).ledger.read(
+    await services_of(request).ledger.read(
         actor, what=f"fhir: {kind} search, {names}", found=len(page.found), patient_key=patient
     )
     bundle = Searchset(
@@ -196,11 +196,11 @@ async def all_of(
     request: Request, actor: Actor, kind: str, patient: str | None, control: Control
 ) -> AsyncIterator[list[Json]]:
     """The resources of a type that the actor's scopes open, an answer at a time."""
-    house = services(request).gateway.house
+    house = services_of(request).gateway.house
     if kind == "Device":
         yield _devices(house)
         return
-    answers = services(request).inferences.given_to(
+    answers = services_of(request).inferences.given_to(
         actor, patient=patient, newest_first=control.newest_first
     )
     conditions = _conditions(request, actor, kind, "s")
@@ -211,14 +211,14 @@ async def all_of(
 async def _one(
     request: Request, actor: Actor, kind: str, identifier: str
 ) -> tuple[list[Json], int]:
-    house = services(request).gateway.house
+    house = services_of(request).gateway.house
     if kind == "Device":
         return [one for one in _devices(house) if one["id"] == identifier], 1
     named = _ID.fullmatch(identifier)
     if named is None:
         return [], 0
     try:
-        kept, record = await services(request).inferences.read(f"inf_{named[1]}", actor)
+        kept, record = await services_of(request).inferences.read(f"inf_{named[1]}", actor)
     except NotFound:
         return [], 0
     if kept.state != "done":
@@ -230,7 +230,7 @@ async def _one(
 
 async def reader(request: Request, kind: str, right: str) -> Actor:
     """Whoever asked for an answer may read its results; others need a scope, and find nothing."""
-    actor = await services(request).verifier.of(request)
+    actor = await actor_of(request)
     asks = any(scope.startswith("capability/") for scope in actor.scopes)
     if kind != "Device" and not asks:
         check_scope(actor, kind, right)
