@@ -13,9 +13,7 @@ import pytest
 
 from audit.conftest import intent, outcome
 from audit.test_contract import Backend, backend, entries, postgres, server  # noqa: F401
-from careweir.audit import AuditKeys, Entry, Query
-from careweir.audit import postgres as postgres_store
-from careweir.audit import sqlite as sqlite_store
+from careweir.audit import AuditKeys, Entry, Query, postgres_schema, sqlite_schema
 from careweir.audit.chain import Chain
 from careweir.audit.entry import Encoded, Row
 from careweir.audit.merged import count_any, read_any
@@ -46,7 +44,7 @@ def write_old(backend: Backend) -> None:  # noqa: F811
     rows, names = columns(old_rows(backend)), ", ".join((*PLACE, *OLD))
     if backend.database_url is None:
         with sqlite3.connect(backend.data_dir / "audit.db") as db:
-            for statement in sqlite_store.STEPS[0]:
+            for statement in sqlite_schema.STEPS[0]:
                 db.execute(statement)
             db.execute("INSERT INTO audit_schema VALUES (1)")
             marks = ", ".join("?" * len(rows[0]))
@@ -55,7 +53,7 @@ def write_old(backend: Backend) -> None:  # noqa: F811
 
     async def write() -> None:
         db = await asyncpg.connect(backend.database_url)
-        await db.execute(postgres_store.STEPS[0])
+        await db.execute(postgres_schema.STEPS[0])
         await db.execute("INSERT INTO careweir_audit.schema_version VALUES (1)")
         await db.execute("SELECT careweir_audit.make_partition('2026-03-01')")
         marks = ", ".join(f"${n}" for n in range(1, len(rows[0]) + 1))

@@ -20,7 +20,8 @@ from careweir.audit.entry import COLUMNS
 from careweir.audit.export import ExportSource
 from careweir.audit.report import Findings
 from careweir.audit.source import SqliteSource
-from careweir.audit.walk import Ahead, Walk
+from careweir.audit.walk import Walk
+from careweir.audit.walked import Ahead
 
 SEED = 20260302
 FEW = 5

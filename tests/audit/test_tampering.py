@@ -24,7 +24,8 @@ from careweir.audit.report import Findings
 from careweir.audit.seal import Begun, ranges_of
 from careweir.audit.store import Seal
 from careweir.audit.verify import verify_source
-from careweir.audit.walk import RawRow, Walk
+from careweir.audit.walk import Walk
+from careweir.audit.walked import RawRow
 from careweir.audit.witness import FileWitness
 
 KEYS = AuditKeys(mac=b"m" * 32, patient=b"p" * 32, signing=b"s" * 32)

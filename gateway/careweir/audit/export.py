@@ -28,7 +28,8 @@ from careweir.audit.report import Findings, Problem
 from careweir.audit.seal import Begun
 from careweir.audit.source import feed_archived
 from careweir.audit.store import Archived, Seal, Store
-from careweir.audit.walk import RawRow, Walk
+from careweir.audit.walk import Walk
+from careweir.audit.walked import RawRow
 
 EXPORT_VERSION = 1
 BATCH_LINES = 1_000

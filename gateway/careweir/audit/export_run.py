@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import msgspec
 import orjson
 
-from careweir.audit.walk import Ahead, Walk
+from careweir.audit.walk import Walk
+from careweir.audit.walked import Ahead
 
 _TO_BODY = b'","body":'
 _DIGEST = 64  # hex digits

@@ -14,7 +14,8 @@ from careweir.audit.report import Findings, Problem
 from careweir.audit.seal import Begun
 from careweir.audit.source import feed_archived
 from careweir.audit.store import SCHEMA_VERSION, Archived, Seal
-from careweir.audit.walk import Full, RawRow, Walk
+from careweir.audit.walk import Full, Walk
+from careweir.audit.walked import RawRow
 
 BATCH_ROWS = 2_000
 _TRIGGERS = """

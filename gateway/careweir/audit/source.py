@@ -13,22 +13,15 @@ from typing import Protocol
 
 from careweir.audit.entry import COLUMNS, Row
 from careweir.audit.filecheck import file_damage, wal_damage
+from careweir.audit.living import is_alive, is_any_alive
 from careweir.audit.report import Findings, Problem
 from careweir.audit.seal import Begun, archived_runs
 from careweir.audit.spool import SPOOL_FILE
-from careweir.audit.sqlite import (
-    DATABASE_FILE,
-    OBJECTS,
-    ROW_SQL,
-    SEALS,
-    WRITERS_DIR,
-    archived,
-    is_alive,
-    is_any_alive,
-    schema,
-)
+from careweir.audit.sqlite import DATABASE_FILE, ROW_SQL, SEALS, WRITERS_DIR, archived
+from careweir.audit.sqlite_schema import OBJECTS, schema
 from careweir.audit.store import SCHEMA_VERSION, Archived, Seal
-from careweir.audit.walk import RawRow, Walk
+from careweir.audit.walk import Walk
+from careweir.audit.walked import RawRow
 
 BATCH_ROWS = 1_000
 WAIT_S = 2.0  # between signs of life while SQLite checks its indexes

@@ -8,25 +8,22 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from itertools import chain
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from careweir.audit.entry import COLUMNS, LIFTED, Encoded, Query, Row, timestamp
+from careweir.audit.entry import COLUMNS, Encoded, Query, Row
 from careweir.audit.filecheck import seal_file, seal_path
-from careweir.audit.store import SCHEMA_VERSION, SEAL_ROWS_MAX, Archived, Head, Run, Seal
-from careweir.audit.where import Bound, Terms
-from careweir.errors import AuditUnavailable, ConfigInvalid
+from careweir.audit.living import is_alive, is_any_alive, show_life
+from careweir.audit.sqlite_schema import NO_DELETE, migrate
+from careweir.audit.sqlite_search import where_of
+from careweir.audit.store import SEAL_ROWS_MAX, Archived, Head, Run, Seal
+from careweir.errors import AuditUnavailable
 
 DATABASE_FILE = "audit.db"
 WRITERS_DIR = "audit-writers"
-APPLICATION_ID = 0x63727772  # "crwr"
 BUSY_MS = 2_000
-FEW = 2_000  # disclosures
-WIDE = 1_000_000  # entries
 
-OBJECTS = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
 SEALER_LOCK = "sealer"
 # Every writer by jumps through the index of places: one step a writer, not one an entry.
 _WRITERS = """WITH RECURSIVE w(writer) AS (SELECT min(writer) FROM audit_entry UNION ALL
@@ -37,86 +34,6 @@ _T = TypeVar("_T")
 _ROW_COLUMNS = ("writer", "seq", "prev_hash", "hash", "mac", "body", *COLUMNS)
 ROW_SQL = ", ".join(_ROW_COLUMNS)
 _INSERT = f"INSERT INTO audit_entry ({ROW_SQL}) VALUES ({', '.join('?' * len(_ROW_COLUMNS))})"  # noqa: S608
-_IMMUTABLE = "an audit entry is never changed or removed"
-
-_SCHEMA_1: dict[str, str] = {
-    "audit_schema": "CREATE TABLE audit_schema (version INTEGER PRIMARY KEY)",
-    "audit_entry": """CREATE TABLE audit_entry (
-  position INTEGER PRIMARY KEY,
-  writer TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  prev_hash BLOB NOT NULL,
-  hash BLOB NOT NULL,
-  mac BLOB NOT NULL,
-  body BLOB NOT NULL,
-  actor TEXT,
-  client TEXT,
-  disclosure TEXT,
-  inference TEXT,
-  outcome TEXT,
-  patient_key TEXT,
-  recorded TEXT NOT NULL,
-  tool TEXT,
-  type TEXT NOT NULL
-)""",
-    "audit_seal": """CREATE TABLE audit_seal (
-  start INTEGER PRIMARY KEY,
-  size INTEGER NOT NULL,
-  ranges TEXT NOT NULL,
-  note TEXT NOT NULL
-)""",
-    "audit_place": "CREATE UNIQUE INDEX audit_place ON audit_entry (writer, seq)",
-    "audit_recorded": "CREATE INDEX audit_recorded ON audit_entry (recorded)",
-    "audit_type": "CREATE INDEX audit_type ON audit_entry (type)",
-    "audit_disclosure": "CREATE INDEX audit_disclosure ON audit_entry (disclosure, type)"
-    " WHERE disclosure IS NOT NULL",
-    **{
-        f"audit_{name}": f"CREATE INDEX audit_{name} ON audit_entry ({name})"
-        f" WHERE {name} IS NOT NULL"
-        for name in ("inference", "patient_key", "actor", "tool")
-    },
-    "audit_seal_no_update": "CREATE TRIGGER audit_seal_no_update BEFORE UPDATE ON audit_seal"
-    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
-    "audit_seal_no_delete": "CREATE TRIGGER audit_seal_no_delete BEFORE DELETE ON audit_seal"
-    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
-    "audit_no_update": "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit_entry"
-    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
-    "audit_no_delete": "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_entry"
-    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
-    "audit_no_replace": "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit_entry"  # noqa: S608
-    " WHEN NEW.position >= 0 OR EXISTS"  # -1 where SQLite is to choose; only REPLACE names one
-    " (SELECT 1 FROM audit_entry WHERE writer = NEW.writer AND seq = NEW.seq)"
-    f" BEGIN SELECT RAISE(ABORT, '{_IMMUTABLE}'); END",
-}
-
-_SCHEMA_2 = (
-    *(f"ALTER TABLE audit_entry ADD COLUMN {name} TEXT" for name in LIFTED),
-    *(
-        f"CREATE INDEX audit_{name} ON audit_entry ({name}) WHERE {name} IS NOT NULL"
-        for name in ("client", "outcome", *LIFTED)
-    ),
-)
-_SCHEMA_3 = (
-    """CREATE TABLE audit_archive (
-  start INTEGER PRIMARY KEY,
-  size INTEGER NOT NULL,
-  hashes BLOB NOT NULL,
-  file TEXT NOT NULL
-)""",
-)
-STEPS = (
-    tuple(_SCHEMA_1.values()),
-    _SCHEMA_2,
-    _SCHEMA_3,
-)  # step n leads from schema n to schema n + 1
-
-
-def schema() -> dict[str, str]:
-    """The statement of each object, as SQLite writes it down after all steps."""
-    with closing(sqlite3.connect(":memory:")) as db:
-        for statement in chain.from_iterable(STEPS):
-            db.execute(statement)
-        return dict(db.execute(OBJECTS))
 
 
 class SqliteStore:
@@ -212,8 +129,8 @@ class SqliteStore:
         self._writers.mkdir(mode=0o700, exist_ok=True)
         seal_path(self._path).unlink(missing_ok=True)
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        _migrate(self._connection())
-        self._life = _show_life(self._writers, writer)
+        migrate(self._connection())
+        self._life = show_life(self._writers, writer)
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
@@ -319,7 +236,7 @@ class SqliteStore:
             db.execute("INSERT INTO audit_archive VALUES (?, ?, ?, ?)", archived)
             db.execute("DROP TRIGGER audit_no_delete")
             db.executemany("DELETE FROM audit_entry WHERE writer = ? AND seq BETWEEN ? AND ?", runs)
-            db.execute(_SCHEMA_1["audit_no_delete"])
+            db.execute(NO_DELETE)
             db.execute("COMMIT")
         except (sqlite3.Error, OSError):
             self._drop()
@@ -345,7 +262,7 @@ class SqliteStore:
         return self._reader
 
     def _count(self, query: Query) -> int:
-        where, values = _where(self._read(), query)
+        where, values = where_of(self._read(), query)
         limit = -1 if query.limit is None else query.limit
         found = self._read().execute(
             f"SELECT count(*) FROM (SELECT 1 FROM audit_entry WHERE {where} LIMIT ?)",  # noqa: S608
@@ -354,7 +271,7 @@ class SqliteStore:
         return int(found.fetchone()[0])
 
     def _page(self, query: Query, size: int) -> list[tuple[int, Row]]:
-        where, values = _where(self._read(), query)
+        where, values = where_of(self._read(), query)
         order = "DESC" if query.newest_first else "ASC"
         rows = self._read().execute(
             f"SELECT position, {ROW_SQL} FROM audit_entry WHERE {where}"  # noqa: S608
@@ -395,92 +312,6 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
     db.execute("PRAGMA trusted_schema = OFF")
     return db
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    """Bring the schema up to date, or refuse one that is newer."""
-    db.execute("BEGIN IMMEDIATE")
-    known = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'audit_schema'").fetchone()
-    version = db.execute("SELECT max(version) FROM audit_schema").fetchone()[0] if known else 0
-    if version > SCHEMA_VERSION:
-        db.execute("ROLLBACK")
-        raise ConfigInvalid(
-            f"the audit database has schema {version}; this careweir knows {SCHEMA_VERSION}"
-        )
-    for number, step in enumerate(STEPS[version:], start=version + 1):
-        for statement in step:
-            db.execute(statement)
-        db.execute("INSERT INTO audit_schema VALUES (?)", (number,))
-    if not known:
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute("COMMIT")
-
-
-def _where(db: sqlite3.Connection, query: Query) -> tuple[str, Bound]:
-    few = query.ended is None or _are_few(db, query.ended)
-    terms = Terms("audit_entry", "audit_entry", lambda _: "?", hint=True, few_ends=few)
-    where = terms.all_of(query)
-    if terms.weak and (query.since is not None or query.until is not None):
-        where += f" AND {_between(db, query)}"
-    return where, terms.values
-
-
-def _between(db: sqlite3.Connection, query: Query) -> str:
-    """Where in the record a span of time lies: so that a search need not walk past it.
-
-    Exact, by the index of times alone; where the span is most of the record it is left out.
-    """
-    since = timestamp(query.since) if query.since else ""
-    until = timestamp(query.until) if query.until else "~"  # after every time
-    limit = -1 if query.until else WIDE + 1
-    count, low, high = db.execute(
-        "SELECT count(*), min(position), max(position) FROM (SELECT position FROM audit_entry"
-        " INDEXED BY audit_recorded WHERE recorded >= ? AND recorded < ? LIMIT ?)",
-        (since, until, limit),
-    ).fetchone()
-    if count == 0:
-        return "1 = 0"
-    return "1 = 1" if count > WIDE and not query.until else f"position BETWEEN {low} AND {high}"
-
-
-def _are_few(db: sqlite3.Connection, outcomes: tuple[str, ...]) -> bool:
-    """Are there so few of these outcomes that a search had better begin with them?"""
-    marks = ", ".join("?" * len(outcomes))
-    found = db.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM audit_entry WHERE outcome IN ({marks}) LIMIT ?)",  # noqa: S608
-        (*outcomes, FEW + 1),
-    )
-    return bool(found.fetchone()[0] <= FEW)
-
-
-def _show_life(directory: Path, writer: str) -> tuple[Path, int]:
-    """Hold a lock for as long as this process lives: the kernel lets go of it when it dies."""
-    path = directory / f"{writer}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return path, descriptor
-
-
-def is_alive(directory: Path, writer: str) -> bool:
-    """Does a running process hold this writer's lock? Reads only."""
-    try:
-        descriptor = os.open(directory / f"{writer}.lock", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def is_any_alive(directory: Path, *, but: tuple[Path, int] | None = None) -> bool:
-    """Does any writer run, ``but`` this one?"""
-    own = but[0].stem if but else None
-    writers = {path.stem for path in directory.glob("*.lock")} - {own}
-    return any(is_alive(directory, writer) for writer in writers)
 
 
 def _reason(error: Exception) -> str:

@@ -12,66 +12,23 @@ out what was changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 
 from careweir.audit.announce import announcement
-from careweir.audit.chain import GENESIS, entry_hash, hashes_of, mac_of, writer_prefix
+from careweir.audit.chain import entry_hash, hashes_of, mac_of, writer_prefix
 from careweir.audit.entry import Row
 from careweir.audit.keys import mac_id
 from careweir.audit.note import VerifierKey
 from careweir.audit.report import Findings, Problem
 from careweir.audit.told import archived_to, predecessors, wrong_columns
+from careweir.audit.walked import Ahead, Mac, Place, RawRow, WalkedChain
 
-# position, writer, seq, prev_hash, hash, mac, body, recorded, disclosure, type, agrees. After
-# tampering any of them may be of any type, so nothing is promised about them.
-RawRow: TypeAlias = tuple[Any, ...]
 Full: TypeAlias = Callable[[RawRow], Row | None]
-Mac: TypeAlias = Callable[[bytes], bytes]
 
 _TOLD = frozenset({"intent", "outcome", "open", "close", "key", "archive"})
-
-
-@dataclass(slots=True)
-class _Chain:
-    writer: str
-    prefix: bytes
-    seq: int = 0
-    hash: bytes = GENESIS
-    closed: bool = False
-    recorded: str = ""
-    mac: Mac | None = None  # of the key that this writer uses, known from its first row on
-    fresh: list[bytes] = field(default_factory=list)  # hashes that ``SealCheck`` has not seen
-    doubt: tuple[int, bytes] | None = None  # a problem's index, and the hash if the body is right
-
-
-class Place(NamedTuple):
-    """Where the last entry that was taken stands: in its chain, and in the record."""
-
-    writer: str
-    seq: int
-    position: int
-
-
-class Ahead(NamedTuple):
-    """What the next entries of a chain must be; ``macs`` is None where no key was given."""
-
-    chain: _Chain
-    mac: Mac | None
-    hashes: list[bytes]
-    macs: list[bytes] | None
-    recorded: str
-
-    def fits(self, prevs: Sequence[Any], hashes: Sequence[Any], macs: Sequence[Any]) -> bool:
-        """Are these the stored columns of such entries?"""
-        return (
-            list(hashes) == self.hashes
-            and list(prevs) == [self.chain.hash, *self.hashes[:-1]]
-            and (self.macs is None or list(macs) == self.macs)
-        )
 
 
 class Walk:
@@ -88,7 +45,7 @@ class Walk:
         contiguous: bool,
         trusted: Sequence[VerifierKey] = (),
     ) -> None:
-        self.chains: dict[str, _Chain] = {}
+        self.chains: dict[str, WalkedChain] = {}
         self.open_intents: dict[str | None, tuple[str, int]] = {}
         self.entries = 0
         self.named: set[str] = set()
@@ -100,7 +57,7 @@ class Walk:
         self._findings = findings
         self.contiguous = contiguous
         self._position = 0
-        self._last: _Chain | None = None
+        self._last: WalkedChain | None = None
 
     def resume(self, writer: str, seq: int, digest: bytes) -> None:
         """A chain whose first ``seq`` entries lie elsewhere."""
@@ -156,7 +113,7 @@ class Walk:
                 self._told(ahead.chain, type_, disclosures[at], first + at, bodies[at])
 
     def _ahead(
-        self, chain: _Chain, mac: Mac | None, bodies: Sequence[bytes], recorded: Sequence[str]
+        self, chain: WalkedChain, mac: Mac | None, bodies: Sequence[bytes], recorded: Sequence[str]
     ) -> Ahead | None:
         in_order = recorded[0] >= chain.recorded and list(recorded) == sorted(recorded)
         if chain.doubt is not None or not in_order:
@@ -243,7 +200,7 @@ class Walk:
         chain.recorded = recorded
         self._told(chain, row[9], row[8], seq, body)
 
-    def _mac_of_first(self, chain: _Chain, digest: Any, mac: Any) -> Mac | None:
+    def _mac_of_first(self, chain: WalkedChain, digest: Any, mac: Any) -> Mac | None:
         """The key that a writer's first row shows it to use; one that was replaced begins none."""
         if not self._macs:
             return None
@@ -254,7 +211,7 @@ class Walk:
         return self._macs[0][1]
 
     def _told(
-        self, chain: _Chain, type_: str, disclosure: str | None, seq: int, body: bytes
+        self, chain: WalkedChain, type_: str, disclosure: str | None, seq: int, body: bytes
     ) -> None:
         """What a row says beyond its place in its chain."""
         if type_ == "intent":
@@ -279,14 +236,14 @@ class Walk:
 
     # --- what a row that does not fit means ----------------------------------------------------
 
-    def _chain_of(self, writer: Any) -> _Chain:
+    def _chain_of(self, writer: Any) -> WalkedChain:
         name = writer if isinstance(writer, str) else repr(writer)[:80]
         if name not in self.chains:
             prefix = writer_prefix(name.encode(errors="replace").decode()[:200])
-            self.chains[name] = _Chain(name, prefix)
+            self.chains[name] = WalkedChain(name, prefix)
         return self.chains[name]
 
-    def _doubtful(self, chain: _Chain, raw: RawRow, full: Full) -> bool:
+    def _doubtful(self, chain: WalkedChain, raw: RawRow, full: Full) -> bool:
         """Look closer at a row; False if there is nothing in it to go on with."""
         row = full(raw)
         if row is None:
@@ -297,7 +254,7 @@ class Walk:
             return False
         return self._examine(chain, raw[0], row)
 
-    def _examine(self, chain: _Chain, position: int, row: Row) -> bool:
+    def _examine(self, chain: WalkedChain, position: int, row: Row) -> bool:
         """Name what is wrong with a row and move the chain past it. False if it is no row."""
         parts = row.prev_hash, row.hash, row.mac, row.body
         typed = all(isinstance(part, bytes) for part in parts) and isinstance(row.recorded, str)
@@ -318,7 +275,7 @@ class Walk:
             self._examine_bad_hash(chain, row, computed)
         return True
 
-    def _examine_sound_hash(self, chain: _Chain, row: Row, position: int) -> None:
+    def _examine_sound_hash(self, chain: WalkedChain, row: Row, position: int) -> None:
         """The row is of one piece: then its place, its MAC or its columns are wrong."""
         before = self._findings.count
         if row.seq != chain.seq + 1:
@@ -332,7 +289,7 @@ class Walk:
         elif self._findings.count == before and position != self._position + 1 and self.contiguous:
             self._add("column_mismatch", chain, row.seq, "position")
 
-    def _examine_bad_hash(self, chain: _Chain, row: Row, computed: bytes) -> None:
+    def _examine_bad_hash(self, chain: WalkedChain, row: Row, computed: bytes) -> None:
         """Body, stored hash, or the place was changed: what would put it right tells which."""
         expected = chain.seq + 1
         if entry_hash(chain.hash, chain.prefix, expected, row.body) == row.hash:
@@ -353,7 +310,7 @@ class Walk:
             chain.doubt = len(self._findings.kept) - 1, computed
         chain.seq, chain.hash = row.seq, row.hash
 
-    def _resolve(self, chain: _Chain, row: Row) -> None:
+    def _resolve(self, chain: WalkedChain, row: Row) -> None:
         """Without the key, the next row tells whether a body or its stored hash was changed."""
         if chain.doubt is None:
             return
@@ -364,7 +321,7 @@ class Walk:
             self._findings.kept[index] = Problem("hash_mismatch", was.writer, was.seq)
             chain.hash = computed
 
-    def _turn(self, chain: _Chain, type_: str, body: bytes) -> None:
+    def _turn(self, chain: WalkedChain, type_: str, body: bytes) -> None:
         if type_ == "key":
             self._follow(chain, body)
             return
@@ -376,7 +333,7 @@ class Walk:
             for writer, seq, digest in predecessors(body):
                 self._check_predecessor(writer, seq, digest, chain.writer)
 
-    def _follow(self, chain: _Chain, body: bytes) -> None:
+    def _follow(self, chain: WalkedChain, body: bytes) -> None:
         """A new key is trusted where one that was trusted before vouches for it."""
         try:
             told = announcement(orjson.loads(body)["what"], self.trusted)
@@ -399,5 +356,5 @@ class Walk:
         elif reached == seq and chain.hash.hex() != digest:
             self._findings.add(Problem("chain_broken", writer, seq, f"not as {opener} knew it"))
 
-    def _add(self, kind: str, chain: _Chain, seq: int, detail: str = "") -> None:
+    def _add(self, kind: str, chain: WalkedChain, seq: int, detail: str = "") -> None:
         self._findings.add(Problem(kind, chain.writer, seq, detail))

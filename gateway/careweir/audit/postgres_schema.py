@@ -1,0 +1,129 @@
+"""The tables of the trail in PostgreSQL, step by step, and how an older schema becomes this one."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from careweir.audit.entry import LIFTED
+from careweir.audit.store import SCHEMA_VERSION
+from careweir.errors import ConfigInvalid
+
+CONNECT_S = 5
+COMMAND_S = 10
+WRITER_ROLE = "careweir_audit_writer"
+OWNER_LOCK = 0x63727772
+
+_SCHEMA_1 = f"""
+CREATE SCHEMA careweir_audit;
+CREATE TABLE careweir_audit.schema_version (version integer PRIMARY KEY);
+CREATE SEQUENCE careweir_audit.position;
+CREATE TABLE careweir_audit.entry (
+  position bigint NOT NULL DEFAULT nextval('careweir_audit.position'),
+  writer text COLLATE "C" NOT NULL,
+  seq bigint NOT NULL,
+  prev_hash bytea NOT NULL,
+  hash bytea NOT NULL,
+  mac bytea NOT NULL,
+  body bytea NOT NULL,
+  actor text, client text, disclosure text, inference text, outcome text, patient_key text,
+  recorded text COLLATE "C" NOT NULL,
+  tool text,
+  type text NOT NULL,
+  PRIMARY KEY (writer, seq, recorded)
+) PARTITION BY RANGE (recorded);
+CREATE TABLE careweir_audit.seal (
+  start bigint PRIMARY KEY,
+  size bigint NOT NULL,
+  ranges text NOT NULL,
+  note text NOT NULL
+);
+CREATE INDEX entry_position ON careweir_audit.entry (position);
+CREATE INDEX entry_recorded ON careweir_audit.entry USING brin (recorded);
+CREATE INDEX entry_type ON careweir_audit.entry (type, position);
+CREATE INDEX entry_disclosure ON careweir_audit.entry (disclosure, type);
+CREATE INDEX entry_inference ON careweir_audit.entry (inference, position);
+CREATE INDEX entry_patient ON careweir_audit.entry (patient_key, position);
+CREATE INDEX entry_actor ON careweir_audit.entry (actor, position);
+CREATE INDEX entry_tool ON careweir_audit.entry (tool, position);
+CREATE FUNCTION careweir_audit.refuse() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN RAISE EXCEPTION 'an audit entry is never changed or removed'; END $$;
+CREATE TRIGGER entry_no_change BEFORE UPDATE OR DELETE ON careweir_audit.entry
+  FOR EACH ROW EXECUTE FUNCTION careweir_audit.refuse();
+CREATE TRIGGER entry_no_truncate BEFORE TRUNCATE ON careweir_audit.entry
+  FOR EACH STATEMENT EXECUTE FUNCTION careweir_audit.refuse();
+CREATE TRIGGER seal_no_change BEFORE UPDATE OR DELETE ON careweir_audit.seal
+  FOR EACH ROW EXECUTE FUNCTION careweir_audit.refuse();
+CREATE TRIGGER seal_no_truncate BEFORE TRUNCATE ON careweir_audit.seal
+  FOR EACH STATEMENT EXECUTE FUNCTION careweir_audit.refuse();
+CREATE FUNCTION careweir_audit.make_partition(month date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+  part text := 'entry_' || to_char(month, 'YYYY_MM');
+BEGIN
+  PERFORM pg_advisory_xact_lock({OWNER_LOCK});
+  IF to_regclass('careweir_audit.' || part) IS NULL THEN
+    EXECUTE format(
+      'CREATE TABLE careweir_audit.%I PARTITION OF careweir_audit.entry'
+      ' FOR VALUES FROM (%L) TO (%L)',
+      part, to_char(month, 'YYYY-MM'), to_char(month + interval '1 month', 'YYYY-MM'));
+    EXECUTE format(
+      'CREATE TRIGGER entry_no_truncate BEFORE TRUNCATE ON careweir_audit.%I'
+      ' FOR EACH STATEMENT EXECUTE FUNCTION careweir_audit.refuse()', part);
+  END IF;
+END $$;
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{WRITER_ROLE}') THEN
+    CREATE ROLE {WRITER_ROLE} NOLOGIN;
+  END IF;
+END $$;
+GRANT USAGE ON SCHEMA careweir_audit TO {WRITER_ROLE};
+GRANT SELECT ON careweir_audit.schema_version TO {WRITER_ROLE};
+GRANT SELECT, INSERT ON careweir_audit.entry TO {WRITER_ROLE};
+GRANT SELECT, INSERT ON careweir_audit.seal TO {WRITER_ROLE};
+GRANT USAGE ON SEQUENCE careweir_audit.position TO {WRITER_ROLE};
+REVOKE EXECUTE ON FUNCTION careweir_audit.make_partition(date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION careweir_audit.make_partition(date) TO {WRITER_ROLE};
+"""  # noqa: S608
+_SCHEMA_2 = "".join(
+    [f"ALTER TABLE careweir_audit.entry ADD COLUMN {name} text;" for name in LIFTED]
+    + [
+        f"CREATE INDEX entry_{name} ON careweir_audit.entry ({name}, position)"
+        f" WHERE {name} IS NOT NULL;"
+        for name in ("client", "outcome", *LIFTED)
+    ]
+)
+_SCHEMA_3 = f"""
+CREATE TABLE careweir_audit.archive (
+  start bigint PRIMARY KEY,
+  size bigint NOT NULL,
+  hashes bytea NOT NULL,
+  file text NOT NULL
+);
+GRANT SELECT ON careweir_audit.archive TO {WRITER_ROLE};
+"""
+STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)  # step n leads from schema n to schema n + 1
+
+
+async def migrate(url: str) -> None:
+    """Bring the schema up to date (that needs its owner); refuse one that is newer."""
+    db = await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=COMMAND_S)
+    try:
+        async with db.transaction():
+            await db.execute("SELECT pg_advisory_xact_lock($1)", OWNER_LOCK)
+            version = await _version(db)
+            if version > SCHEMA_VERSION:
+                raise ConfigInvalid(
+                    f"the audit database has schema {version}; this careweir knows {SCHEMA_VERSION}"
+                )
+            for number, step in enumerate(STEPS[version:], start=version + 1):
+                await db.execute(step)
+                await db.execute("INSERT INTO careweir_audit.schema_version VALUES ($1)", number)
+    finally:
+        await db.close()
+
+
+async def _version(db: asyncpg.Connection) -> int:
+    if await db.fetchval("SELECT to_regnamespace('careweir_audit')") is None:
+        return 0
+    found = await db.fetchval("SELECT max(version) FROM careweir_audit.schema_version")
+    return int(found or 0)
