@@ -12,7 +12,8 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections import Counter
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -30,6 +31,8 @@ ALLOWED = frozenset(
     }
 )  # fmt: skip
 _TOKEN = re.compile(r"^[\w .:/@+\-\[\]<>(),;=#%]{0,200}$", re.ASCII)
+_ALARMING = frozenset({"warning", "error", "critical"})
+_alarms: Counter[str] = Counter()  # of this process, like the lines themselves
 _THIRD_PARTY = ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpcore", "asyncio")
 
 
@@ -50,6 +53,7 @@ def configure(*, json: bool = True, level: int = logging.INFO) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         exceptions_to_places,
         allow_list,
+        count_alarms,
     ]
     renderer = _render_json if json else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
@@ -68,6 +72,20 @@ def configure(*, json: bool = True, level: int = logging.INFO) -> None:
         foreign.handlers.clear()
         foreign.propagate = True
         foreign.setLevel(logging.WARNING)
+
+
+def count_alarms(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Count what is a warning or worse: who watches figures need not read lines."""
+    if event.get("level") in _ALARMING:
+        _alarms[event.get("event", "unnamed")] += 1
+    return event
+
+
+def alarms() -> Mapping[str, int]:
+    """How often each warning or error was logged since the process began."""
+    return _alarms
 
 
 def exceptions_to_places(

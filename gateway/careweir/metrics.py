@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from careweir.fanout import Guard, Guards
-from careweir.log import log
+from careweir.log import alarms, log
 from careweir.question import Reply
 
 BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -57,6 +57,7 @@ class Metrics:
         running = Gauge("careweir_in_flight", "Questions under way.", registry=self.registry)
         running.set_function(in_flight)
         self.registry.register(_Guarded(guards))
+        self.registry.register(_Alarms())
 
     def answered(self, capability: str, outcome: str, replies: Sequence[Reply]) -> None:
         """Count one answer and what became of its tools."""
@@ -116,6 +117,19 @@ class _Guarded(Collector):
         held = self._guards.holds()
         yield _gauge("careweir_tool_held", "1: held for a person.",
                      ((tool, 1) for tool in held))  # fmt: skip
+
+
+class _Alarms(Collector):
+    """The alarms of the runbook, read when they are scraped."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """One family; of this process, as the log is."""
+        family = CounterMetricFamily(
+            "careweir_alarms", "Warnings and errors that were logged.", labels=["alarm"]
+        )
+        for alarm, count in sorted(alarms().items()):
+            family.add_metric([alarm], count)
+        yield family
 
 
 def _breakers(guards: Sequence[Guard]) -> GaugeMetricFamily:

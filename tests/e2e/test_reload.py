@@ -63,6 +63,8 @@ def test_a_broken_policy_keeps_the_old_one_and_raises_an_alarm(
     gateway: Served, policies: Path
 ) -> None:
     before = gateway.ask(sepsis()).json()["policy"]["revision"]
+    alarm = 'careweir_alarms_total{alarm="policy refused, the old one stays"}'
+    assert alarm not in gateway.get("/metrics").text
     (policies / "roles.yaml").write_text("version: 1\nrolls: {}\n")
 
     (refused,) = hang_up(gateway, times=1)
@@ -70,6 +72,7 @@ def test_a_broken_policy_keeps_the_old_one_and_raises_an_alarm(
     assert refused["outcome"] == "refused"
     assert "roles.yaml" in json.dumps(refused["body"])
     assert "policy refused, the old one stays" in gateway.stderr.read_text()
+    assert f"{alarm} 1.0" in gateway.get("/metrics").text
     assert gateway.ask(sepsis()).json()["policy"]["revision"] == before
 
 

@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from careweir.log import configure, log
+from careweir.log import alarms, configure, log
 
 CANARY = "CANARY Robin Okafor MRN-4711"
 
@@ -78,3 +78,21 @@ def test_lines_of_other_libraries_lose_their_message(capsys: pytest.CaptureFixtu
     (line,) = lines(capsys)
     assert line["logger"] == "uvicorn.error"
     assert "CANARY" not in json.dumps(line)
+
+
+def test_warnings_and_errors_are_counted_by_their_words_and_nothing_else_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure()
+    before = dict(alarms())
+
+    log.error("tool held", tool="acme-sepsis")
+    log.warning("event loop lagged")
+    log.info("gateway ready")
+    log.error(CANARY + "\né")
+
+    grown = {name: count - before.get(name, 0) for name, count in alarms().items()}
+    assert grown["tool held"] == grown["event loop lagged"] == grown["unnamed"] == 1
+    assert "gateway ready" not in grown
+    assert "CANARY" not in json.dumps(grown)
+    assert len(lines(capsys)) == 4
