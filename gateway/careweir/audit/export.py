@@ -33,6 +33,7 @@ from careweir.audit.walked import RawRow
 
 EXPORT_VERSION = 1
 BATCH_LINES = 1_000
+READ_BYTES = 1 << 20
 _BODY = b',"body":'
 _SEAL, _BEGUN, _ARCHIVED = b'{"seal":', b'{"begun":', b'{"archived":'
 _PLACE = ("writer", "seq", "prev_hash", "hash", "mac")
@@ -150,7 +151,7 @@ class ExportSource:
 
     def feed(self, walk: Walk, findings: Findings) -> Iterator[None]:
         try:
-            with self._path.open("rb") as file:
+            with self._path.open("rb", buffering=READ_BYTES) as file:
                 yield from self._feed(file, walk, findings)
         except OSError:
             findings.add(Problem("no_trail", detail="the export cannot be read"))

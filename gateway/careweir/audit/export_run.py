@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from binascii import Error, hexlify, unhexlify
 from collections.abc import Sequence
+from itertools import repeat
 
 import msgspec
 import orjson
@@ -16,7 +17,7 @@ import orjson
 from careweir.audit.walk import Walk
 from careweir.audit.walked import Ahead
 
-_TO_BODY = b'","body":'
+_TO_BODY, _END = b'","body":', b"}\n"
 _DIGEST = 64  # hex digits
 # Of a line from its number to its body, without the number.
 _BETWEEN = len(b',"prev_hash":"","hash":"","mac":"","body":') + 3 * _DIGEST
@@ -36,36 +37,35 @@ def take_run(lines: Sequence[bytes], walk: Walk) -> bool:
     place = walk.place()
     if place is None:
         return False
-    head = b'{"writer":%b,"seq":' % orjson.dumps(place.writer)
-    if not all(line.startswith(head) and line.endswith(b"}\n") for line in lines):
+    first, last = place.seq + 1, place.seq + len(lines)
+    if len(str(first)) != len(str(last)) or not all(map(bytes.endswith, lines, repeat(_END))):
         return False
-    numbers = range(place.seq + 1, place.seq + 1 + len(lines))
-    before_body = len(head) + _BETWEEN
-    starts = [before_body + len(str(number)) for number in numbers]
-    bodies = [line[start:-2] for line, start in zip(lines, starts, strict=True)]
+    head = b'{"writer":%b,"seq":' % orjson.dumps(place.writer)
+    start = len(head) + len(str(first)) + _BETWEEN
+    bodies = [line[start:-2] for line in lines]
     try:
         facts = list(map(_read, bodies))
         types = [told.type for told in facts]
         ahead = walk.ahead(place.writer, bodies, [told.recorded for told in facts], types)
         if ahead is None:
             return False
-        macs = _macs(ahead, lines, starts)
+        macs = _macs(ahead, lines, start - len(_TO_BODY))
     except (msgspec.DecodeError, ValueError, Error):
         return False
     hashes = list(map(hexlify, ahead.hashes))
     befores = [hexlify(ahead.chain.hash), *hashes[:-1]]
     form = head + b'%d,"prev_hash":"%b","hash":"%b","mac":"%b","body":'
-    made = [form % parts for parts in zip(numbers, befores, hashes, macs, strict=True)]
+    made = [
+        form % parts for parts in zip(range(first, last + 1), befores, hashes, macs, strict=True)
+    ]
     if not all(map(bytes.startswith, lines, made)):
         return False
     walk.follow(ahead, bodies, types, [told.disclosure for told in facts])
     return True
 
 
-def _macs(ahead: Ahead, lines: Sequence[bytes], starts: Sequence[int]) -> list[bytes]:
+def _macs(ahead: Ahead, lines: Sequence[bytes], end: int) -> list[bytes]:
     """The MACs that the lines must have: without a key, those that they do have."""
     if ahead.macs is not None:
         return list(map(hexlify, ahead.macs))
-    ends = [start - len(_TO_BODY) for start in starts]
-    found = [line[end - _DIGEST : end] for line, end in zip(lines, ends, strict=True)]
-    return [hexlify(unhexlify(mac)) for mac in found]
+    return [hexlify(unhexlify(line[end - _DIGEST : end])) for line in lines]
