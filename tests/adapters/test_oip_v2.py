@@ -192,6 +192,22 @@ def _labels(value: float, side: str, *, count: int = 7) -> VendorAnswer:
     return _answer(LUMEN, outputs=outputs)
 
 
+def test_a_finding_has_the_time_of_the_report_that_was_sent() -> None:
+    reports = (
+        charts.report("Signed.", at="2026-03-02T07:00:00Z"),
+        charts.report("Not signed yet.", at="2026-03-02T08:10:00Z", status="preliminary"),
+    )
+    early = LUMEN.model_copy(update={"request": LUMEN.request | {"preliminary": True}})
+
+    for tool, text, time in (
+        (LUMEN, "Signed.", "2026-03-02T07:00:00Z"),
+        (early, "Not signed yet.", "2026-03-02T08:10:00Z"),
+    ):
+        assert _body(tool, *reports)["inputs"][0]["data"] == [text]
+        parsed = OIP.parse_findings(tool, charts.ask(*reports), _labels(0.9, "left"))
+        assert {finding.effective for finding in parsed.findings} == {time}
+
+
 def test_an_organ_without_sides_gets_none() -> None:
     parsed = OIP.parse_findings(LUMEN, None, _labels(0.9, "left"))
 

@@ -111,7 +111,7 @@ def parse_findings(tool: Tool, ask: Ask | None, answer: VendorAnswer) -> Parsed:
     mapping, found = answer_of(tool), infer_answer(json_object(answer))
     known = () if mapping.model_version is None else (mapping.model_version,)
     return Parsed(
-        findings=findings_of(tool, mapping, found, effective=_effective(ask)),
+        findings=findings_of(tool, mapping, found, effective=_effective(tool, ask)),
         echoes=_echoes(found, ask),
         model_name=found.model_name,
         model_version=found.model_version,
@@ -119,11 +119,12 @@ def parse_findings(tool: Tool, ask: Ask | None, answer: VendorAnswer) -> Parsed:
     )
 
 
-def _effective(ask: Ask | None) -> str | None:
+def _effective(tool: Tool, ask: Ask | None) -> str | None:
     """The time of the report where one was read, else the moment that the answer is for."""
     if ask is None:
         return None
-    report = newest_report(ask.payload, as_of=ask.as_of)
+    preliminary = request_of(tool).preliminary
+    report = newest_report(ask.payload, as_of=ask.as_of, preliminary=preliminary)
     return report.effective if report and report.effective else ask.as_of
 
 
