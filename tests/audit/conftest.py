@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -61,3 +63,59 @@ def outcome(number: int = 1, word: str = "answered") -> Entry:
     """What came of ``intent(number)``."""
     facts = {"inference": f"inf_{number}", "disclosure": f"dis_{number}", "tool": "acme-sepsis"}
     return Entry("outcome", {"latency_ms": 41}, actor="dr-1", client="ehr-1", outcome=word, **facts)
+
+
+TRIGGERS = ("audit_no_update", "audit_no_delete", "audit_no_replace")
+
+
+@pytest.fixture
+def data_dir(opener: Opener, tmp_path: Path) -> Path:
+    """Two boots of one replica with 40 disclosures in all, closed."""
+    directory = tmp_path / "data"
+
+    async def story() -> None:
+        for boot in (0, 20):
+            async with opener(directory) as trail:
+                for n in range(boot, boot + 20):
+                    trail.submit(Entry("decision", {"rule": "roles.yaml:12"}, inference=f"inf_{n}"))
+                    await trail.append(intent(n, patient_key=f"{n % 3:032x}"))
+                    await trail.append(outcome(n))
+
+    asyncio.run(story())
+    return directory
+
+
+def tampered(data_dir: Path, *statements: str) -> None:
+    """Change the database as its owner could: with the triggers put back afterwards."""
+    db = sqlite3.connect(data_dir / "audit.db")
+    db.create_function("spoil", 1, lambda body: body.replace(b"acme-sepsis", b"evil-sepsis"))
+    db.create_function("flip", 1, lambda raw: bytes([raw[0] ^ 1]) + raw[1:])
+    triggers = db.execute(
+        "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_entry'"
+    ).fetchall()
+    for name in TRIGGERS:
+        db.execute(f"DROP TRIGGER {name}")
+    for statement in statements:
+        assert db.execute(statement).rowcount > 0, statement
+    for (sql,) in triggers:
+        db.execute(sql)
+    db.commit()
+    db.close()
+    (data_dir / "audit.db.seal").unlink(missing_ok=True)
+
+
+async def exported(data_dir: Path, keys: AuditKeys, target: Path) -> None:
+    """Export a trail to a file."""
+    trail = await open_trail(
+        data_dir=data_dir, database_url=None, replica="exporter", keys=keys, clock=Clock()
+    )
+    lines = [line async for line in trail.export()]
+    target.write_bytes(b"".join(lines))  # noqa: ASYNC240
+    await trail.close()
+
+
+@pytest.fixture
+def export(data_dir: Path, keys: AuditKeys) -> Path:
+    target = data_dir / "export.ndjson"
+    asyncio.run(exported(data_dir, keys, target))
+    return target

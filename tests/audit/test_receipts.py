@@ -8,8 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from audit.test_runs import export  # noqa: F401
-from audit.test_verify import data_dir, tampered  # noqa: F401
+from audit.conftest import tampered
 from careweir.audit import AuditKeys, Receipt, verify
 from careweir.audit.receipts import receipts_in
 from careweir.audit.sqlite import SqliteStore
@@ -27,8 +26,8 @@ async def receipts_of(directory: Path, keys: AuditKeys) -> list[Receipt]:
 
 
 def test_every_receipt_of_a_sound_record_is_borne_out(
-    data_dir: Path,  # noqa: F811
-    export: Path,  # noqa: F811
+    data_dir: Path,
+    export: Path,
     keys: AuditKeys,
 ) -> None:
     receipts = asyncio.run(receipts_of(data_dir, keys))
@@ -40,7 +39,7 @@ def test_every_receipt_of_a_sound_record_is_borne_out(
 
 
 def test_an_unsealed_tail_that_was_cut_off_is_missed_by_its_receipts_only(
-    data_dir: Path,  # noqa: F811
+    data_dir: Path,
     keys: AuditKeys,
 ) -> None:
     receipts = asyncio.run(receipts_of(data_dir, keys))
@@ -57,7 +56,7 @@ def test_an_unsealed_tail_that_was_cut_off_is_missed_by_its_receipts_only(
 
 
 def test_a_receipt_of_another_entry_is_not_borne_out(
-    data_dir: Path,  # noqa: F811
+    data_dir: Path,
     keys: AuditKeys,
 ) -> None:
     receipt = asyncio.run(receipts_of(data_dir, keys))[5]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from audit.conftest import Clock, intent, outcome
-from audit.test_verify import CHANGES, data_dir, exported, tampered  # noqa: F401
+from audit.conftest import Clock, intent, outcome, tampered
+from audit.test_verify import CHANGES
 from careweir.audit import AuditKeys, Report, open_trail, verify
 from careweir.audit import export as exports
 from careweir.audit import source as sources
@@ -55,17 +55,10 @@ def both(monkeypatch: pytest.MonkeyPatch, **place: Any) -> tuple[Report, Report]
     return reports[0], reports[1]
 
 
-@pytest.fixture
-def export(data_dir: Path, keys: AuditKeys) -> Path:  # noqa: F811
-    target = data_dir / "export.ndjson"
-    asyncio.run(exported(data_dir, keys, target))
-    return target
-
-
 @pytest.mark.parametrize("keyed", [True, False])
 @pytest.mark.parametrize("kind", ["database", "export"])
 def test_most_entries_of_a_sound_record_are_taken_as_runs(
-    data_dir: Path,  # noqa: F811
+    data_dir: Path,
     export: Path,
     keys: AuditKeys,
     monkeypatch: pytest.MonkeyPatch,
@@ -90,7 +83,7 @@ def test_most_entries_of_a_sound_record_are_taken_as_runs(
 
 @pytest.mark.parametrize(("statement", "problem", "seq"), CHANGES)
 def test_a_change_is_named_the_same_in_a_run(
-    data_dir: Path,  # noqa: F811
+    data_dir: Path,
     keys: AuditKeys,
     monkeypatch: pytest.MonkeyPatch,
     statement: str,
@@ -106,7 +99,7 @@ def test_a_change_is_named_the_same_in_a_run(
 
 
 def test_any_column_of_any_entry_that_was_changed_is_named_the_same_in_a_run(
-    data_dir: Path,  # noqa: F811
+    data_dir: Path,
     keys: AuditKeys,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

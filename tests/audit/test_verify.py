@@ -6,52 +6,13 @@ import asyncio
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from audit.conftest import Clock, Opener, intent, outcome
-from careweir.audit import AuditKeys, Entry, open_trail, verify
+from audit.conftest import TRIGGERS, Opener, intent, outcome, tampered
+from careweir.audit import AuditKeys, verify
 from careweir.audit.chain import entry_hash, writer_prefix
-
-TRIGGERS = ("audit_no_update", "audit_no_delete", "audit_no_replace")
-
-
-@pytest.fixture
-def data_dir(opener: Opener, tmp_path: Path) -> Path:
-    """Two boots of one replica with 40 disclosures in all, closed."""
-    directory = tmp_path / "data"
-
-    async def story() -> None:
-        for boot in (0, 20):
-            async with opener(directory) as trail:
-                for n in range(boot, boot + 20):
-                    trail.submit(Entry("decision", {"rule": "roles.yaml:12"}, inference=f"inf_{n}"))
-                    await trail.append(intent(n, patient_key=f"{n % 3:032x}"))
-                    await trail.append(outcome(n))
-
-    asyncio.run(story())
-    return directory
-
-
-def tampered(data_dir: Path, *statements: str) -> None:
-    """Change the database as its owner could: with the triggers put back afterwards."""
-    db = sqlite3.connect(data_dir / "audit.db")
-    db.create_function("spoil", 1, lambda body: body.replace(b"acme-sepsis", b"evil-sepsis"))
-    db.create_function("flip", 1, lambda raw: bytes([raw[0] ^ 1]) + raw[1:])
-    triggers = db.execute(
-        "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_entry'"
-    ).fetchall()
-    for name in TRIGGERS:
-        db.execute(f"DROP TRIGGER {name}")
-    for statement in statements:
-        assert db.execute(statement).rowcount > 0, statement
-    for (sql,) in triggers:
-        db.execute(sql)
-    db.commit()
-    db.close()
-    (data_dir / "audit.db.seal").unlink(missing_ok=True)
 
 
 def test_an_untouched_trail_is_clean(data_dir: Path, keys: AuditKeys) -> None:
@@ -311,71 +272,6 @@ def test_a_copy_of_a_running_trail_is_incomplete_where_a_disclosure_was_under_wa
 
 
 # --- exports ----------------------------------------------------------------------------------
-
-
-async def exported(data_dir: Path, keys: AuditKeys, target: Path) -> None:
-    trail = await open_trail(
-        data_dir=data_dir, database_url=None, replica="exporter", keys=keys, clock=Clock()
-    )
-    lines = [line async for line in trail.export()]
-    target.write_bytes(b"".join(lines))  # noqa: ASYNC240
-    await trail.close()
-
-
-def test_an_export_verifies_like_its_database(data_dir: Path, keys: AuditKeys) -> None:
-    target = data_dir / "export.ndjson"
-    asyncio.run(exported(data_dir, keys, target))
-
-    report = verify(export=target, keys=keys)
-
-    assert (report.status, report.entries, report.writers) == ("clean", 125, 3)
-
-
-ExportChange = Callable[[list[bytes]], list[bytes]]
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "problem"),
-    [
-        (lambda x: [*x[:9], x[9].replace(b"acme", b"evil"), *x[10:]], "tampered", "body_changed"),
-        (lambda x: [*x[:9], *x[10:]], "tampered", "sequence_gap"),
-        (lambda x: [*x[:9], x[10], x[9], *x[11:]], "tampered", "sequence_gap"),
-        (lambda x: [*x[:9], b"garbage\n", *x[10:]], "tampered", "unreadable"),
-        (lambda x: x[:-1], "incomplete", "export_cut"),
-        (lambda x: x[:60], "incomplete", "export_cut"),
-        (lambda x: [b'{"careweir_audit":9}\n', *x[1:]], "incomplete", "schema_unknown"),
-    ],
-)
-def test_a_changed_export_is_caught(
-    data_dir: Path, keys: AuditKeys, change: ExportChange, status: str, problem: str
-) -> None:
-    target = data_dir / "export.ndjson"
-    asyncio.run(exported(data_dir, keys, target))
-    lines = target.read_bytes().splitlines(keepends=True)
-    target.write_bytes(b"".join(change(lines)))
-
-    report = verify(export=target, keys=keys)
-
-    assert report.status == status
-    assert report.first_bad is not None
-    assert problem in {p.problem for p in report.problems}
-
-
-def test_bodies_that_are_no_json_any_more_survive_an_export(
-    data_dir: Path, keys: AuditKeys
-) -> None:
-    tampered(data_dir, "UPDATE audit_entry SET body = x'ff0a7b' WHERE position = 9")
-    target = data_dir / "export.ndjson"
-    asyncio.run(exported(data_dir, keys, target))
-
-    bad = verify(export=target, keys=keys).first_bad
-
-    assert bad is not None
-    assert (bad.problem, bad.seq) == ("body_changed", 9)
-
-
-def test_an_absent_export_is_incomplete(tmp_path: Path) -> None:
-    assert verify(export=tmp_path / "nothing").exit_code == 2
 
 
 def test_where_the_trail_is_must_be_said_once(tmp_path: Path) -> None:
