@@ -23,13 +23,13 @@ class JsonRefused(ValueError):
     """Bytes that are not acceptable JSON; the message never quotes them."""
 
 
-def decode(body: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
+def decode(body: bytes, *, depth_max: int = DEPTH_MAX, members_max: int = MEMBERS_MAX) -> Any:
     """Decode one JSON document, or raise JsonRefused."""
     try:
         value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
         raise JsonRefused(_reason(str(error))) from None
-    levels = _levels(value, depth_max)
+    levels = _levels(value, depth_max, members_max)
     if _MAY_OVERFLOW.search(body) and not all(map(_finite, levels)):
         raise JsonRefused("a number is out of range")
     return value
@@ -46,7 +46,7 @@ def _reason(message: str) -> str:
     return "not valid JSON"
 
 
-def _levels(value: Any, depth_max: int) -> list[list[Any]]:
+def _levels(value: Any, depth_max: int, members_max: int) -> list[list[Any]]:
     """The containers of a document, level by level; a comprehension a level is what is fast."""
     level: list[Any] = [value] if type(value) is dict or type(value) is list else [[value]]
     levels: list[list[Any]] = []
@@ -55,7 +55,7 @@ def _levels(value: Any, depth_max: int) -> list[list[Any]]:
         if len(levels) == depth_max:
             raise JsonRefused("nested too deeply")
         members += sum(map(len, level))
-        if members > MEMBERS_MAX:
+        if members > members_max:
             raise JsonRefused("too many members")
         levels.append(level)
         level = [

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from careweir.cli.conflicts import app
 from careweir.conflicts import RuleBook, detect_lines, evaluate
+from careweir.conflicts.reader import read_finding
 
 
 def _line(**case: Any) -> bytes:
@@ -121,3 +122,29 @@ def test_evaluate_gives_json_to_programs_and_a_table_a_type_to_people(tmp_path: 
     assert json.loads(shown.stdout)["types"]["assertion_contradiction"]["tp"] == 1
     assert "assertion_contradict" in shown.stderr
     assert "severe recall 1.000" in shown.stderr
+
+
+def test_a_case_of_more_than_half_a_million_values_is_read(rules: RuleBook) -> None:
+    """A hundred thousand findings are one case: no limit of a request's body holds for a file."""
+    full = dict.fromkeys((f"k{number}" for number in range(1, 26)), 0)
+    findings = [_assertion("acme", "present", study="ImagingStudy/1", **full)] * 20_000
+
+    [answer] = detect_lines([_line(id="a", findings=[*findings, DISAGREE[1]])], rules)
+
+    assert [conflict["between"] for conflict in answer["conflicts"]] == [[0, 20_000]]
+
+
+def test_a_finding_as_the_contract_has_it_reads_as_one_that_must_be_guessed_at() -> None:
+    """The quick way in and the patient one end at the same finding."""
+    written = {
+        **_assertion("acme", "present", laterality="left", effective="2026-03-02T08:00:00Z"),
+        "confidence": 0.8, "confidence_kind": "detection", "unit": None, "value": 3,
+        "explanation": ["x"], "fallback": True, "body_site": {"display": "left lung"},
+        "dose": {"value": 5, "unit": "mg"}, "interval": [0.1, 0.2],
+    }  # fmt: skip
+    spelt = {**written, "polarity": "POSITIVE", "laterality": "LT", "value": 3, "id": None}
+    quick = {**written, "interval": None}
+
+    assert read_finding(written) == read_finding(spelt)
+    assert read_finding(quick) == read_finding({**quick, "polarity": "positive"})
+    assert not read_finding(quick).fallback

@@ -18,7 +18,9 @@ from careweir.conflicts.words import number_from_text
 from careweir_fhir.model import Coding, Finding
 from careweir_kit.strict_json import JsonRefused, decode
 
-_FIELDS = frozenset(Finding.model_fields)
+MEMBERS_MAX = 10_000_000  # of one line: a hundred thousand findings with every field, three times
+_UNUSED = {"span", "explanation", "completeness", "fallback", "verified"}  # no rule asks for them
+_FIELDS = frozenset(Finding.model_fields) - _UNUSED
 _POLARITY = {
     "present": "present", "positive": "present", "affirmed": "present", "true": "present",
     "absent": "absent", "negative": "absent", "negated": "absent", "false": "absent",
@@ -59,7 +61,7 @@ def detect_lines(lines: Iterable[bytes], rules: RuleBook) -> Iterator[dict[str, 
 def _open(line: bytes) -> tuple[Any, dict[str, Any], LineUnreadable | None]:
     case: Any = {}
     try:
-        case = decode(line.strip().removeprefix(b"\xef\xbb\xbf"))
+        case = decode(line.strip().removeprefix(b"\xef\xbb\xbf"), members_max=MEMBERS_MAX)
     except JsonRefused as error:
         return None, {}, LineUnreadable("not_json", str(error))
     if not isinstance(case, dict):
@@ -130,6 +132,14 @@ def read_finding(item: Any) -> Finding:
     if not isinstance(item, dict):
         raise LineUnreadable("not_a_finding", "not a JSON object")
     known = {key: value for key, value in item.items() if key in _FIELDS and value is not None}
+    try:
+        return Finding.model_validate(known, strict=True)
+    except ValidationError:
+        return _read_loosely(known)
+
+
+def _read_loosely(known: dict[str, Any]) -> Finding:
+    """A finding that is not written exactly as the contract has it."""
     known["code"] = _coding(known.get("code"))
     known.setdefault("tool", "unnamed")
     for key in ("tool", "tool_version", "study", "encounter", "specimen", "effective", "horizon",
@@ -170,8 +180,6 @@ def _soften(known: dict[str, Any]) -> None:
         known.pop("confidence", None)
     known["interval"] = _interval(known.get("interval"))
     known["dose"] = _dose(known.get("dose"))
-    for key in ("span", "explanation", "completeness", "fallback", "verified"):
-        known.pop(key, None)
 
 
 _CONFIDENCE_KINDS = ("class_probability", "detection", "linking", "vendor_scale", "none")
