@@ -22,6 +22,7 @@ class Case:
 
     def __init__(self, book: RuleBook, facts: Callable[[], Iterable[Fact]]) -> None:
         self.book = book
+        self.slips: dict[tuple[int, int], str | None] = {}
         self._facts = facts
 
     @cached_property

@@ -8,7 +8,9 @@ findings whose claims can conflict at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
+from functools import cached_property
+from itertools import count
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from careweir.conflicts.normalise import (
@@ -21,7 +23,7 @@ from careweir.conflicts.normalise import (
 )
 from careweir.conflicts.pairs import Occasions
 from careweir.conflicts.rulebook import RuleBook
-from careweir.conflicts.words import instant, reference_tail
+from careweir.conflicts.words import reference_tail
 from careweir_fhir.model import Finding
 
 _SAID = itemgetter(
@@ -29,7 +31,8 @@ _SAID = itemgetter(
     "interval", "action", "target", "dose", "body_site", "subject_context", "status",
 )  # fmt: skip
 _CODE = itemgetter("code", "display", "system")
-_MOMENT = itemgetter("study", "specimen", "effective")
+_REPLACES = itemgetter("replaces")
+_FIELDS = attrgetter("__dict__")
 _OCCASION = itemgetter(
     "tool", "tool_version", "study", "specimen", "encounter", "effective", "confidence",
     "confidence_kind",
@@ -44,37 +47,45 @@ class Claims:
 
     def __init__(self, findings: Sequence[Finding], book: RuleBook, patient: str | None) -> None:
         self._findings = findings
+        self._said = list(map(_FIELDS, findings))
         own = reference_tail(patient) if patient else only_reference(findings)
-        groups = _grouped(findings)
+        self._gone = replaced_positions(findings) if any(map(_REPLACES, self._said)) else set()
+        self._firsts = _firsts(self._said)
+        self._numbers: dict[int, int] = {}
+        self._whole: dict[int, list[Fact]] = {}
         self.protos: list[Fact] = []
-        self._positions: list[list[int]] = []
-        for positions in groups:
-            first = findings[positions[0]]
-            if not withdrawn(first, book):
-                self.protos.append(claim_of(len(self.protos), first, book, own))
-                self._positions.append(positions)
+        for first in dict.fromkeys(self._firsts):
+            if not withdrawn(findings[first], book):
+                self._numbers[first] = len(self.protos)
+                self.protos.append(claim_of(len(self.protos), findings[first], book, own))
+
+    @cached_property
+    def _positions(self) -> list[list[int]]:
+        """Where each claim is made, in the order of the findings; seldom asked for."""
+        found: list[list[int]] = [[] for _ in self.protos]
+        numbers, gone = self._numbers, self._gone
+        for position, first in enumerate(self._firsts):
+            if first in numbers and position not in gone:
+                found[numbers[first]].append(position)
+        return found
 
     def facts_of(self, number: int, near: Occasions | None = None) -> list[Fact]:
         """The findings that make a claim, without repeats; only those ``near``, where given."""
-        claim, findings = self.protos[number], self._findings
+        if near is not None:
+            return self._made(number, near.of_interest(self._positions[number], self._said))
+        if number not in self._whole:
+            self._whole[number] = self._made(number, self._positions[number])
+        return self._whole[number]
+
+    def _made(self, number: int, positions: Sequence[int]) -> list[Fact]:
+        claim, findings, said = self.protos[number], self._findings, self._said
         seen: set[Any] = set()
         facts: list[Fact] = []
-        for position in self._positions[number]:
-            finding = findings[position]
-            said = finding.__dict__
-            if near is not None:
-                study, specimen, effective = _MOMENT(said)
-                at = instant(effective) if effective else None
-                if not near.may_hold(
-                    reference_tail(study) if study else None,
-                    reference_tail(specimen) if specimen else None,
-                    at,
-                ):
-                    continue
-            occasion = _OCCASION(said)
+        for position in positions:
+            occasion = _OCCASION(said[position])
             if occasion not in seen:
                 seen.add(occasion)
-                facts.append(fact_of(position, finding, claim))
+                facts.append(fact_of(position, findings[position], claim))
         return facts
 
     def count(self, number: int) -> int:
@@ -87,22 +98,12 @@ class Claims:
         return sorted(found, key=itemgetter(0))
 
 
-def _grouped(findings: Sequence[Finding]) -> list[list[int]]:
-    """Positions by claim, in order of appearance, without those of replaced findings.
+def _firsts(said: Sequence[dict[str, Any]]) -> list[int]:
+    """For each finding the position of the first one that claims the same.
 
-    Attributes are read from the instance's dictionary: this loop meets every finding, and it is
-    most of the time that a case without conflicts takes.
+    Every finding is met here, and in a case without conflicts nowhere else: so its fields come
+    from the instance's dictionary, and no step of the loop is one of the interpreter's.
     """
-    replaced = replaced_positions(findings)
-    groups: dict[Any, list[int]] = {}
-    for position, finding in enumerate(findings):
-        said = finding.__dict__
-        key = (_CODE(said["code"].__dict__), _SAID(said))
-        if key in groups:
-            groups[key].append(position)
-        else:
-            groups[key] = [position]
-    if not replaced:
-        return list(groups.values())
-    kept = [[at for at in positions if at not in replaced] for positions in groups.values()]
-    return [positions for positions in kept if positions]
+    codes = map(_CODE, map(_FIELDS, map(itemgetter("code"), said)))
+    known: dict[Any, int] = {}
+    return list(map(known.setdefault, zip(codes, map(_SAID, said), strict=True), count()))

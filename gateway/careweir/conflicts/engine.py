@@ -54,7 +54,12 @@ def _verdicts(
     protos = [proto for kind in sorted(rule.kinds) for proto in by_kind.get(kind, ())]
     if len(protos) < 2:
         return
+    met: set[tuple[int, int]] = set()
     for a, b in candidates(rule, protos, claims, case.book):
+        pair = (a[0], b[0]) if a[0] < b[0] else (b[0], a[0])
+        if pair in met:
+            continue
+        met.add(pair)
         verdict = rule.judge(a, b, case)
         if verdict is not None:
             yield a, b, verdict

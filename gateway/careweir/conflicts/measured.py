@@ -61,6 +61,14 @@ def crossed(one: Amount, two: Amount) -> tuple[Limit, ...]:
     return tuple(limit for limit in one.quantity.row.limits if low < limit.at <= high)
 
 
+def slip_of(one: Amount, two: Amount, case: Case) -> str | None:
+    """``unit_slip``, worked out once a case: many tools give the same two amounts."""
+    key = (id(one), id(two))  # amounts belong to the claims of the case and live as long
+    if key not in case.slips:
+        case.slips[key] = unit_slip(one, two, case.book.units)
+    return case.slips[key]
+
+
 def unit_slip(one: Amount, two: Amount, units: UnitTable) -> str | None:
     """Why a wrong unit is likely, or None: equal numbers, or one read in another usual unit."""
     if one.number == 0 or two.number == 0:

@@ -10,10 +10,11 @@ order of the findings, so that each finding that disagrees is named, in linear w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from careweir.conflicts.normalise import Fact
+from careweir.conflicts.words import instant, reference_tail
 
 BOTH, LEFT, RIGHT = 0, 1, 2
 _ENDS = 6
@@ -49,7 +50,9 @@ class Occasions:
     """Facts by every way in which two facts can be of one occasion (see ``same_occasion``)."""
 
     def __init__(self, facts: Sequence[Fact], window_s: float, crowd_max: int) -> None:
-        self.crowded = False
+        self.facts = facts
+        self.crowded = False  # was a crowded place met since this was last set to False?
+        self._window_s = window_s
         self._crowd_max = crowd_max
         self._width_s = max(window_s, 1.0)
         self._always = math.isinf(window_s)
@@ -67,6 +70,10 @@ class Occasions:
         for cell in self._cells.values():
             if len(cell) > crowd_max:
                 cell.sort(key=_rank)
+
+    def of_others(self, facts: Sequence[Fact]) -> Occasions:
+        """Other facts by the same measures."""
+        return Occasions(facts, self._window_s, self._crowd_max)
 
     def _places(self, fact: Fact) -> Iterator[Hashable]:
         if self._always:
@@ -86,15 +93,27 @@ class Occasions:
     def _slot(self, at: float | None) -> int | None:
         return None if at is None or self._always else int(at // self._width_s)
 
-    def may_hold(self, study: str | None, specimen: str | None, at: float | None) -> bool:
-        """A quick look before a fact is made: False only where no fact here can be near."""
+    def of_interest(
+        self, positions: Sequence[int], said: Sequence[Mapping[str, Any]]
+    ) -> Sequence[int]:
+        """A quick look before facts are made: leaves out only what can be near no fact here."""
         if self._always:
+            return positions
+        return [position for position in positions if self._may_hold(said[position])]
+
+    def _may_hold(self, said: Mapping[str, Any]) -> bool:
+        study, named = said["study"], self._named
+        if study is not None:
+            tail = reference_tail(study)
+            if self._all_studied or tail in named:
+                return tail in named
+        at = said["effective"]
+        if at is None or self._timeless or (at := instant(at)) is None:
             return True
-        if study is not None and (self._all_studied or study in self._named):
-            return study in self._named
-        if at is None or self._timeless:
+        if int(at // self._width_s) in self._slots:
             return True
-        return int(at // self._width_s) in self._slots or specimen in self._named
+        specimen = said["specimen"]
+        return specimen is not None and reference_tail(specimen) in named
 
     def near(self, fact: Fact) -> Iterator[Fact]:
         """Facts that may be of the occasion of ``fact``; each place gives a few at most."""

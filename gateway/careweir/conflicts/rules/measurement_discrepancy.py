@@ -16,7 +16,7 @@ from careweir.conflicts.measured import (
     crossed,
     noise,
     reading,
-    unit_slip,
+    slip_of,
     window_s,
 )
 from careweir.conflicts.normalise import Fact
@@ -37,7 +37,7 @@ def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
         return None
     assert a.amount is not None
     assert b.amount is not None
-    if not apart(a.amount, b.amount) or unit_slip(a.amount, b.amount, case.book.units):
+    if not apart(a.amount, b.amount) or slip_of(a.amount, b.amount, case):
         return None
     return Verdict(_severity(a, b), _reason(a, b), f"quantities.yaml:{a.amount.quantity.id}")
 

@@ -8,7 +8,7 @@ ratio of 10 or 1000. Source: CONFLICTS section 2; units of each row in quantitie
 from __future__ import annotations
 
 from careweir.conflicts.case import Case
-from careweir.conflicts.measured import comparable_amounts, reading, unit_slip, window_s
+from careweir.conflicts.measured import comparable_amounts, reading, slip_of, window_s
 from careweir.conflicts.normalise import Fact
 from careweir.conflicts.rules.measurement_discrepancy import quantity_lanes
 from careweir.conflicts.verdict import PairRule, Verdict, in_order, occasion, said
@@ -22,7 +22,7 @@ def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
     first, second = in_order(a, b)
     assert first.amount is not None
     assert second.amount is not None
-    why = unit_slip(first.amount, second.amount, case.book.units)
+    why = slip_of(first.amount, second.amount, case)
     if why is None:
         return None
     return Verdict(
