@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 from careweir_fhir.model import ICD10CM, LOINC, RADLEX, RXNORM, SNOMED, Coding
+from careweir_kit import icd10cm
 
 Known = Mapping[tuple[str, str], str | None]
 
@@ -57,9 +55,8 @@ _VERHOEFF_P: Final = (
 _SCTID: Final = re.compile(r"[1-9][0-9]{5,17}")
 _LOINC_TERM: Final = re.compile(r"([1-9][0-9]{0,6})-([0-9])")
 _LOINC_PART: Final = re.compile(r"L[APLG][1-9][0-9]*-[0-9]")
-_ICD: Final = re.compile(r"[A-Z][0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?")
+_ICD: Final = re.compile(r"[A-Z][0-9A][0-9A-Z](?:\.[0-9A-Z]{1,4})?")
 _EXTENSION: Final = re.compile(r"\b(?:initial|subsequent|sequela|open|closed|encounter)\b", re.I)
-_ENTRY: Final = re.compile(r"<name>([A-Z][0-9][^<]*)</name>\s*<desc>([^<]*)</desc>")
 
 
 def snomed_well_formed(code: str) -> bool:
@@ -171,30 +168,8 @@ def _words(text: str) -> frozenset[str]:
 def icd10cm_words(code: str) -> str | None:
     """The official words of an ICD-10-CM code, or None when there is no such code.
 
-    A code with an extension (``S72.001A``) has the words of the code that it extends. The first
-    call reads the tabular list, which takes a fraction of a second: see ``warm``.
+    A code with an extension (``S72.001A``) has the words of the code that it extends.
     """
-    codes, described = _icd10cm()
     bare = code.replace(".", "")
-    if bare not in codes:
-        return None
-    return next((described[bare[:end]] for end in range(len(bare), 2, -1)
-                 if bare[:end] in described), None)  # fmt: skip
-
-
-def warm() -> None:
-    """Read the tabular list now: adapters whose answers carry codes do it when they start."""
-    _icd10cm()
-
-
-@lru_cache(maxsize=1)
-def _icd10cm() -> tuple[frozenset[str], Mapping[str, str]]:
-    """Codes without dots, and their words; read as files, since importing builds a tree."""
-    spec = find_spec("simple_icd_10_cm")
-    if spec is None or spec.origin is None:
-        return frozenset(), {}
-    data = Path(spec.origin).parent / "data"
-    listed = next(data.glob("code-list-*.txt")).read_text(encoding="utf-8-sig").split()
-    tabular = next(data.glob("icd10c-tabular-*.xml")).read_text(encoding="utf-8-sig")
-    described = {name.replace(".", ""): words for name, words in _ENTRY.findall(tabular)}
-    return frozenset(listed), described
+    found = icd10cm.entry(bare if len(bare) <= 3 else f"{bare[:3]}.{bare[3:]}")
+    return None if found is None else found.words

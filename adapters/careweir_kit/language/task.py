@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from careweir_fhir.model import Coding
-from careweir_kit import codes
+from careweir_kit import codes, icd10cm
 from careweir_kit.errors import ToolFileInvalid
 from careweir_kit.mapping import MAPPING
 from careweir_kit.tool import Tool
@@ -95,7 +95,7 @@ def check_task(task: Task, tool: Tool) -> None:
         case Codings():
             if any(codes.well_formed(task.system, code) is False for code in task.known):
                 problem = "known: a code cannot be one of its system"
-            codes.warm()
+            icd10cm.warm()
         case Summary():
             if any(section.code is None for section in task.sections.values()):
                 problem = "sections: a section has no code"

@@ -1,20 +1,18 @@
 """ICD-10-CM: hierarchy, and what hides inside a code (side, encounter, sequela).
 
-The whole classification comes from ``simple-icd-10-cm`` (public domain content, MIT package). It
-takes seconds and memory to load, so it is loaded only when a code outside our own table is met.
+The classification itself is read by ``careweir_kit.icd10cm``, a category at a time.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
-from typing import Protocol, cast
 
-_SHAPE = re.compile(r"^[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?$")
+from careweir_kit import icd10cm
+
+_SHAPE = re.compile(r"^[A-Z][0-9A][0-9A-Z](\.[0-9A-Z]{1,4})?$")
 _SIDE_WORDS = {"right": "R", "left": "L", "bilateral": "LR", "both": "LR"}
 _NO_MEANING = frozenset({"unspecified", "nos", "right", "left", "bilateral", "both", "side"})
 _ENCOUNTER = re.compile(r",\s*(initial encounter|subsequent encounter|sequela).*$")
@@ -22,19 +20,6 @@ _NOTE_CODES = re.compile(r"\(([^()]*)\)")
 _NOTE_RANGE = re.compile(
     r"([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]+)?)(?:-([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]+)?))?"
 )
-
-
-class _Library(Protocol):
-    def is_valid_item(self, code: str) -> bool: ...
-    def get_description(self, code: str) -> str: ...
-    def get_excludes1(self, code: str) -> list[str]: ...
-
-
-@lru_cache(maxsize=1)
-def _library() -> _Library:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # how it reads its own data file
-        return cast(_Library, import_module("simple_icd_10_cm"))
 
 
 def tidy_code(code: str) -> str | None:
@@ -47,8 +32,8 @@ def tidy_code(code: str) -> str | None:
 @lru_cache(maxsize=8192)
 def describe(code: str) -> str | None:
     """The official description of a (dotted) code, or None when there is no such code."""
-    library = _library()
-    return library.get_description(code) if library.is_valid_item(code) else None
+    found = icd10cm.entry(code)
+    return None if found is None else found.description
 
 
 def prefixes(code: str) -> list[str]:
@@ -115,12 +100,11 @@ def _meaning(code: str) -> str | None:
 @lru_cache(maxsize=4096)
 def excluded_by(code: str) -> tuple[tuple[str, str], ...]:
     """Ranges of codes that may never stand beside this one (Excludes1 here or above)."""
-    library = _library()
     ranges: list[tuple[str, str]] = []
     for item in prefixes(code):
-        if library.is_valid_item(item):
-            for note in library.get_excludes1(item):
-                ranges.extend(_ranges(note))
+        found = icd10cm.entry(item)
+        for note in found.excludes1 if found is not None else ():
+            ranges.extend(_ranges(note))
     return tuple(ranges)
 
 
