@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,19 +17,18 @@ from typing import Any
 import msgspec
 
 from careweir.access import Actor, PolicySet
-from careweir.access.readers import READERS, reads_record
 from careweir.adjudication.alerts import Alerts
 from careweir.adjudication.dispute import Dispute, Event
 from careweir.adjudication.memory import NO_SITE
-from careweir.adjudication.policy import AdjudicationPolicy, Queue
-from careweir.adjudication.rights import may_see
+from careweir.adjudication.policy import AdjudicationPolicy
+from careweir.adjudication.rights import Rights
+from careweir.adjudication.ruling import Ruling, checked_rationale, preferred_side, verdict_of
 from careweir.adjudication.score import ScoreCards
 from careweir.errors import (
     AccessDenied,
     AuditUnavailable,
     ConflictSettled,
     NotFound,
-    QuestionInvalid,
     StateUnavailable,
 )
 from careweir.ledger import Ledger
@@ -41,7 +40,6 @@ KIND = "conflict"
 SEVERITIES = ("high", "moderate", "low")
 PAGE_MAX = 100
 SWEEP_S = 15.0
-RATIONALE_MAX = 4000
 _LOOK = 100
 
 
@@ -53,16 +51,6 @@ class Filters:
     severity: str | None = None
     type: str | None = None
     queue: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """A verdict as somebody gives it."""
-
-    verdict: str
-    preferred_finding: int | str | None
-    rationale: str
-    seen: str | None = None  # the ``mark`` of what was read; None: not said
 
 
 Place = tuple[int, Cursor]  # severity step and the record after which a page goes on
@@ -83,9 +71,9 @@ class Desk:
         clock: Callable[[], datetime],
     ) -> None:
         self.policy = policy
+        self.rights = Rights(policy, policies)
         self.cards = cards
         self._state = state
-        self._policies = policies
         self._ledger = ledger
         self._alerts = alerts
         self._clock = clock
@@ -163,7 +151,7 @@ class Desk:
                 for record in records:
                     place = record.cursor
                     dispute = _read(record)
-                    if _matches(dispute, filters) and self.sees(actor, dispute):
+                    if _matches(dispute, filters) and self.rights.sees(actor, dispute):
                         found.append(dispute)
                         if len(found) == limit:
                             return found, (level, place)
@@ -182,39 +170,14 @@ class Desk:
     async def get(self, actor: Actor, name: str) -> Dispute:
         """One dispute; raises NotFound where there is none that this actor may know of."""
         held = await self._held(name)
-        if held is None or not self.sees(actor, held[1]):
+        if held is None or not self.rights.sees(actor, held[1]):
             raise NotFound("no such conflict, or not for this reader")
         return held[1]
-
-    def sees(self, actor: Actor, dispute: Dispute) -> bool:
-        """May this actor know of it: their site, a queue of theirs, and what each tool answered."""
-        if actor.site is not None and actor.site != dispute.site:
-            return False
-        if reads_record(actor):  # they see that, never what: no clinical value
-            return True
-        return any(self._serves(actor, queue, dispute) for queue in self._queues(dispute))
-
-    def settles(self, actor: Actor, dispute: Dispute) -> bool:
-        """May this actor give a verdict, two-person rule aside?"""
-        return actor.role not in READERS and self.sees(actor, dispute)
-
-    def _queues(self, dispute: Dispute) -> Iterator[Queue]:
-        for name in dict.fromkeys((dispute.queue, dispute.first_queue)):
-            yield self.policy.queue(name)
-
-    def _serves(self, actor: Actor, queue: Queue, dispute: Dispute) -> bool:
-        if actor.role not in queue.roles:
-            return False
-        policies = self._policies()
-        return queue.sees == "queue" or all(
-            may_see(actor, capability, site=dispute.site, policies=policies)
-            for capability in dispute.capabilities
-        )
 
     # --- settling ------------------------------------------------------------------------------
 
     async def claim(self, actor: Actor, name: str) -> Dispute:
-        """Say that one is at it, so that nobody else begins."""
+        """Say that one is at it, so that nobody else begins; or take it over from who said so."""
 
         def change(known: Dispute) -> tuple[str, Dispute]:
             self._unsettled(known)
@@ -229,20 +192,15 @@ class Desk:
         Raises QuestionInvalid, AccessDenied (the asker of an override, another's claim) or
         ConflictSettled.
         """
-        verdict = self.policy.verdict(ruling.verdict)
-        if verdict is None:
-            known_words = ", ".join(self.policy.verdicts)
-            raise QuestionInvalid(f"must be one of {known_words}", path="verdict")
-        rationale = " ".join(ruling.rationale.split())
-        if not 3 <= len(rationale) <= RATIONALE_MAX or not rationale.isprintable():
-            raise QuestionInvalid("say why, in 3 to 4000 printable characters", path="rationale")
+        verdict = verdict_of(ruling, self.policy)
+        rationale = checked_rationale(ruling.rationale)
 
         def change(known: Dispute) -> tuple[str, Dispute]:
             self._unsettled(known)
             if ruling.seen not in (None, known.mark):
                 raise ConflictSettled("it has changed since it was read; look at it again")
-            self._by_two(actor, known)
-            preferred = _preferred(known, verdict, self.policy, ruling.preferred_finding)
+            self.rights.check_settler(actor, known)
+            preferred = preferred_side(known, verdict, self.policy, ruling.preferred_finding)
             event = self._event(actor, "settled", verdict=verdict, preferred_finding=preferred,
                                 rationale=rationale)  # fmt: skip
             return "settled", known.with_event(event, state="settled", claimed_by=None)
@@ -253,9 +211,7 @@ class Desk:
 
     async def reopen(self, actor: Actor, name: str, rationale: str) -> Dispute:
         """Take a verdict back; it stays in the history."""
-        why = " ".join(rationale.split())
-        if not 3 <= len(why) <= RATIONALE_MAX or not why.isprintable():
-            raise QuestionInvalid("say why, in 3 to 4000 printable characters", path="rationale")
+        why = checked_rationale(rationale)
         before = await self.get(actor, name)
 
         def change(known: Dispute) -> tuple[str, Dispute]:
@@ -274,19 +230,6 @@ class Desk:
     def _unsettled(self, known: Dispute) -> None:
         if known.state == "settled":
             raise ConflictSettled("it is settled already; reopen it to give another verdict")
-
-    def _by_two(self, actor: Actor, known: Dispute) -> None:
-        if self.needs_another(actor, known):
-            raise AccessDenied("who asked cannot settle this one", because=("two people",))
-        over = actor.role in self.policy.queue(self.policy.escalate_to).roles
-        if known.state == "claimed" and known.claimed_by != actor.subject and not over:
-            raise AccessDenied("somebody else has claimed it", because=("claimed",))
-
-    def needs_another(self, actor: Actor, known: Dispute) -> bool:
-        """Does policy want somebody else than this asker to settle it?"""
-        rule = self.policy.two_people
-        both = (rule.overrides and known.override) or known.severity in rule.severities
-        return both and actor.subject in known.askers
 
     def _event(self, actor: Actor, action: str, **more: Any) -> Event:
         return Event(rfc3339(self._clock()), action, actor.subject, actor.role, **more)
@@ -343,9 +286,9 @@ class Desk:
         self, actor: Actor, name: str, change: Callable[[Dispute], tuple[str, Dispute]]
     ) -> Dispute:
         held = await self._held(name)
-        if held is None or not self.sees(actor, held[1]):
+        if held is None or not self.rights.sees(actor, held[1]):
             raise NotFound("no such conflict, or not for this reader")
-        if not self.settles(actor, held[1]):
+        if not self.rights.settles(actor, held[1]):
             raise AccessDenied("this role reads conflicts and does not settle them")
         changed = await self._change(held, actor, change)
         assert changed is not None
@@ -418,30 +361,6 @@ def _matches(dispute: Dispute, filters: Filters) -> bool:
     if filters.state not in (None, "unsettled", dispute.state):
         return False
     return filters.type in (None, dispute.type) and filters.queue in (None, dispute.queue)
-
-
-def _preferred(
-    dispute: Dispute, verdict: str, policy: AdjudicationPolicy, given: int | str | None
-) -> int | None:
-    """The position of the preferred finding: given as one, or as a tool's or a finding's name."""
-    if policy.verdicts[verdict].counts != "prefer":
-        if given is not None:
-            raise QuestionInvalid("this verdict prefers no finding", path="preferred_finding")
-        return None
-    if isinstance(given, str):
-        named = [
-            at
-            for at, side in enumerate(dispute.sides)
-            if given in (side.tool, side.finding.get("id"))
-        ]
-        given = named[0] if len(named) == 1 else None
-    if given is None or not 0 <= given < len(dispute.sides):
-        last = len(dispute.sides) - 1
-        raise QuestionInvalid(
-            f"name the preferred finding: its position, 0 to {last}, or its tool",
-            path="preferred_finding",
-        )
-    return given
 
 
 def _digest(rationale: str) -> str:

@@ -78,7 +78,7 @@ async def reopen(request: Request, name: str) -> Response:
 
 def _shown(request: Request, actor: Actor, dispute: Dispute) -> Response:
     services = services_of(request)
-    seen = services.adjudication.desk.settles(actor, dispute)
+    seen = services.adjudication.desk.rights.settles(actor, dispute)
     if seen and FHIR_JSON in request.headers.get("accept", ""):
         bundle = as_fhir(dispute, services.gateway.house.tools, services.adjudication.desk.policy)
         return Response(orjson.dumps(bundle), media_type=FHIR_JSON)

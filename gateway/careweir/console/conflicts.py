@@ -25,7 +25,7 @@ from careweir.console.claims import (
     system_of,
 )
 from careweir.console.pages import page
-from careweir.console.ports import Services
+from careweir.console.ports import services_of
 from careweir.console.routes import Page, to_page
 from careweir.console.session import bearer, check_same_origin, read_form
 from careweir.errors import AccessDenied, NotFound, QuestionInvalid
@@ -44,18 +44,13 @@ _WORDS: dict[str, Any] = {
 router = APIRouter(prefix="/console", route_class=Page, include_in_schema=False)
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
 def _desk(request: Request) -> Desk:
-    return _services(request).adjudication.desk
+    return services_of(request).adjudication.desk
 
 
 async def _actor(request: Request) -> Actor:
     """Who is at the desk, from the cookie; raises NotAuthenticated, AccessDenied."""
-    actor = await _services(request).verifier.actor(bearer(request))
+    actor = await services_of(request).verifier.actor(bearer(request))
     if not works_here(_desk(request), actor):
         raise AccessDenied("conflicts are settled by the roles of adjudication.yaml")
     return actor
@@ -67,7 +62,7 @@ def works_here(desk: Desk, actor: Actor) -> bool:
 
 
 async def _recorded(request: Request, actor: Actor, what: str, dispute: Dispute | None) -> None:
-    await _services(request).ledger.read(
+    await services_of(request).ledger.read(
         actor,
         what=f"console: {what}",
         found=1,
@@ -159,8 +154,8 @@ async def _drawn(
     cards = {tool: await desk.cards.of(tool) for tool in dispute.tools}
     return page(
         request, "conflict.html", actor=actor, status=status, dispute=dispute, cards=cards,
-        policy=desk.policy, may=desk.settles(actor, dispute), hidden=actor.role in READERS,
-        own=desk.needs_another(actor, dispute), form=form or {}, wrong=wrong, **_WORDS,
+        policy=desk.policy, may=desk.rights.settles(actor, dispute), hidden=actor.role in READERS,
+        own=desk.rights.needs_another(actor, dispute), form=form or {}, wrong=wrong, **_WORDS,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from careweir.audit import Stored
 from careweir.console import words
 from careweir.console.access_report import AccessReport
 from careweir.console.body import mapping, mappings, number, text, texts
-from careweir.console.ports import Console, House, Services
+from careweir.console.ports import House, console_of, services_of
 from careweir.console.words import Names
 
 HEADERS = {
@@ -116,10 +116,9 @@ def page(
     request: Request, template: str, *, actor: Actor | None, status: int = 200, **facts: object
 ) -> HTMLResponse:
     """One whole page. ``facts`` are what the template names."""
-    services: Services = request.app.state.services
-    console: Console = request.app.state.console
+    console = console_of(request)
     now = console.clock()
-    names = names_of(services.gateway.house)
+    names = names_of(services_of(request).gateway.house)
 
     def told(row: Stored) -> str:
         return words.sentence(row.entry, names)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from starlette.requests import Request
+
 from careweir.access import Actor, PolicySet
 from careweir.adjudication import Adjudication
 from careweir.audit import AuditTrail, Report
@@ -113,3 +115,15 @@ class Console:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "verification", Verification(self.verify, self.clock))
+
+
+def services_of(request: Request) -> Services:
+    """The services behind the pages."""
+    services: Services = request.app.state.services
+    return services
+
+
+def console_of(request: Request) -> Console:
+    """What only the console needs."""
+    console: Console = request.app.state.console
+    return console

@@ -21,7 +21,7 @@ from careweir.console.access_report import report_of
 from careweir.console.download import TYPES, Download
 from careweir.console.find import LOOKED_AT_MAX, find_about, find_page, find_sample, find_story
 from careweir.console.pages import HEADERS, STATIC, STATIC_TYPES, names_of, page
-from careweir.console.ports import Console, Services, read_checkpoint
+from careweir.console.ports import console_of, read_checkpoint, services_of
 from careweir.console.search import PATH, Search, read_search, with_patient
 from careweir.console.session import (
     bearer,
@@ -63,16 +63,6 @@ class Page(APIRoute):
 router = APIRouter(prefix="/console", route_class=Page, include_in_schema=False)
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-def _console(request: Request) -> Console:
-    console: Console = request.app.state.console
-    return console
-
-
 def to_page(address: str) -> Response:
     """On to another page, after a form."""
     return RedirectResponse(address, status_code=303, headers=HEADERS)
@@ -95,14 +85,14 @@ def _sign_in(request: Request, error: NotAuthenticated) -> Response:
 
 async def _reader(request: Request) -> Actor:
     """Who reads, from the cookie; raises NotAuthenticated, or AccessDenied as ``_admit``."""
-    actor = await _services(request).verifier.actor(bearer(request))
+    actor = await services_of(request).verifier.actor(bearer(request))
     await _admit(request, actor)
     return actor
 
 
 async def _admit_to_any(request: Request, actor: Actor) -> None:
     """Let in who settles conflicts, too."""
-    queues = _services(request).adjudication.desk.policy.queues
+    queues = services_of(request).adjudication.desk.policy.queues
     if not any(actor.role in queue.roles for queue in queues):
         await _admit(request, actor)
 
@@ -120,7 +110,7 @@ async def _recorded(
     request: Request, actor: Actor, what: str, found: int, patient_key: str | None = None
 ) -> None:
     """Put a reading on the record, before what was read is shown; raises AuditUnavailable."""
-    ledger = _services(request).ledger
+    ledger = services_of(request).ledger
     await ledger.read(actor, what=f"console: {what}", found=found, patient_key=patient_key)
 
 
@@ -139,7 +129,7 @@ async def sign_in(request: Request) -> Response:
     check_same_origin(request)
     form = await read_form(request)
     token = form.get("token", "").strip()
-    actor = await _services(request).verifier.actor(f"Bearer {token}")
+    actor = await services_of(request).verifier.actor(f"Bearer {token}")
     await _admit_to_any(request, actor)
     response = to_page(onwards(form.get("onwards"), reader=actor.role in READERS))
     keep_token(request, response, token)
@@ -175,7 +165,7 @@ async def search(request: Request) -> Response:
     found, wrong = read_search(form)
     if reference := form.get("patient_reference", ""):
         try:
-            found = with_patient(found, reference, _console(request).patient_key)
+            found = with_patient(found, reference, console_of(request).patient_key)
         except ValueError as error:
             wrong["patient_reference"] = str(error)
     if wrong:
@@ -186,7 +176,7 @@ async def search(request: Request) -> Response:
 async def _search_page(
     request: Request, actor: Actor, search: Search, wrong: dict[str, str]
 ) -> Response:
-    trail = _services(request).trail
+    trail = services_of(request).trail
     found, timeline = None, None
     search = replace(search, site=actor.site)
     if not wrong:
@@ -200,14 +190,14 @@ async def _search_page(
         request, "search.html", actor=actor, status=422 if wrong else 200, search=search,
         wrong=wrong, found=found, looked=LOOKED_AT_MAX, presets=_presets(request, search),
         outcomes=[(code, code.replace("_", " ")) for code in sorted(OUTCOMES)],
-        tools=sorted(_services(request).gateway.house.tools),
+        tools=sorted(services_of(request).gateway.house.tools),
         timeline=timeline,
     )  # fmt: skip
 
 
 def _presets(request: Request, search: Search) -> list[tuple[str, str]]:
     """Addresses of the same search for usual stretches of time."""
-    now = _console(request).clock()
+    now = console_of(request).clock()
     spans = {"hour": 1, "24 hours": 24, "7 days": 7 * 24, "30 days": 30 * 24}
     return [
         (label, search.url(since=now - timedelta(hours=hours), until=None))
@@ -221,7 +211,7 @@ async def break_glass(request: Request) -> Response:
     actor = await _reader(request)
     given, _ = read_search(request.query_params)
     search = Search(after=given.after, before=given.before, site=actor.site)
-    found = await find_page(_services(request).trail, search, _is_override)
+    found = await find_page(services_of(request).trail, search, _is_override)
     await _recorded(request, actor, "break-glass list", len(found.rows))
     return page(request, "break_glass.html", actor=actor, search=search, found=found,
                 looked=LOOKED_AT_MAX)  # fmt: skip
@@ -239,7 +229,7 @@ async def download(request: Request) -> Response:
     search, wrong = read_search(request.query_params)
     if wrong or kind not in TYPES:
         raise NotFound("there is no such download")
-    services = _services(request)
+    services = services_of(request)
     search = replace(search, site=actor.site)
     rows = Download(services.trail, search, names_of(services.gateway.house))
     what = f"download as {kind}, {search.named()}"
@@ -254,7 +244,7 @@ async def download(request: Request) -> Response:
                 _recorded(request, actor, f"{what}: ended", rows.rows, search.patient)
             )
 
-    name = f"careweir-audit-{_console(request).clock():%Y%m%dT%H%M%SZ}.{kind}"
+    name = f"careweir-audit-{console_of(request).clock():%Y%m%dT%H%M%SZ}.{kind}"
     return StreamingResponse(
         lines(), media_type=TYPES[kind],
         headers=HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'},
@@ -270,10 +260,10 @@ async def access_report(request: Request) -> Response:
     if wrong or search.patient is None or kind not in ("html", "json", "csv"):
         raise NotFound("there is no such report")
     search = replace(search, site=actor.site)
-    rows, cut = await find_about(_services(request).trail, search)
+    rows, cut = await find_about(services_of(request).trail, search)
     await _recorded(request, actor, f"access report as {kind}", len(rows), search.patient)
-    names = names_of(_services(request).gateway.house)
-    report = report_of(rows, names, made=_console(request).clock(), cut=cut)
+    names = names_of(services_of(request).gateway.house)
+    report = report_of(rows, names, made=console_of(request).clock(), cut=cut)
     if kind == "html":
         return page(request, "access_report.html", actor=actor, report=report,
                     patient=search.patient)  # fmt: skip
@@ -290,7 +280,7 @@ async def access_report(request: Request) -> Response:
 async def integrity(request: Request) -> Response:
     """The last verification, and a button for the next."""
     actor = await _reader(request)
-    checkpoint = read_checkpoint(await _console(request).last_checkpoint())
+    checkpoint = read_checkpoint(await console_of(request).last_checkpoint())
     await _recorded(request, actor, "integrity", 0)
     return page(request, "verify.html", actor=actor, checkpoint=checkpoint, problems=PROBLEMS)
 
@@ -301,7 +291,7 @@ async def verify_now(request: Request) -> Response:
     check_same_origin(request)
     actor = await _reader(request)
     await _recorded(request, actor, "verification asked for", 0)
-    await _console(request).verification.press()
+    await console_of(request).verification.press()
     return to_page(VERIFY)
 
 
@@ -314,7 +304,7 @@ async def story(request: Request, inference: str) -> Response:
     actor = await _reader(request)
     _, wrong = read_search({"inference": inference})
     asked = Search(inference=inference, site=actor.site)
-    rows = [] if wrong else await find_story(_services(request).trail, asked)
+    rows = [] if wrong else await find_story(services_of(request).trail, asked)
     known, patient_key = "an unknown question", None
     if rows:
         known, patient_key = inference, rows[0].entry.patient_key
