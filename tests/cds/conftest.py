@@ -19,12 +19,14 @@ from support.paths import ROOT
 from support.running import Served, serving
 
 ISSUER = "https://ehr.example.org"
+BILLING = "https://billing.example.org"
 SERVICE = "/cds-services/sepsis-risk"
 KEY = ECKey.generate_key("P-384", parameters={"kid": "k1"}, private=True)
 CLIENTS = f"""
 version: 1
 clients:
   main-ehr: {{issuer: "{ISSUER}", jwks_file: main-ehr.jwks, role: hospitalist, site: north}}
+  billing: {{issuer: "{BILLING}", jwks_file: main-ehr.jwks, role: coder, purposes: [HPAYMT]}}
 """
 
 

@@ -163,3 +163,8 @@ def test_what_is_not_about_the_patient_now_is_no_warning(house: House) -> None:
     (told,) = cards(house, answer(reply("acme-sepsis", family)))
 
     assert (warned["indicator"], told["indicator"]) == ("warning", "info")
+
+
+def test_nothing_to_say_is_no_card(house: House) -> None:
+    assert cards(house, answer()) == []
+    assert cards(house, answer(reply("acme-sepsis"))) != []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
-from careweir.api.cds.clients import CdsClients, actor_of, load_clients
-from careweir.errors import AccessDenied, ConfigInvalid, NotAuthenticated
+from careweir.api.cds.clients import Client, actor_of, load_clients
+from careweir.errors import AccessDenied, ConfigInvalid, NotAuthenticated, StateUnavailable
+from careweir.state import State, StateKeys, open_state
+from careweir.state.sqlite import SqliteBackend
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
@@ -40,9 +43,32 @@ def folder(path: Path, text: str = FILE) -> Path:
     return path
 
 
+STATE_KEYS = StateKeys.of({1: b"s" * 32})
+CLOSED = State(SqliteBackend(Path("/nowhere")), STATE_KEYS, clock=lambda: NOW)
+
+
+@dataclass
+class Door:
+    """The EHRs of a folder. Each check is by a replica of its own: only the state is shared."""
+
+    path: Path
+    database_url: str | None = None
+    now: datetime = NOW
+
+    async def check(self, authorization: str, *audiences: str) -> Client:
+        state = await open_state(data_dir=self.path, database_url=self.database_url,
+                                 keys=STATE_KEYS, clock=lambda: self.now)  # fmt: skip
+        try:
+            clients = load_clients(self.path, roles={"hospitalist"}, state=state,
+                                   clock=lambda: self.now)  # fmt: skip
+            return await clients.verified(authorization, audiences=audiences or {CALL})
+        finally:
+            await state.close()
+
+
 @pytest.fixture
-def clients(tmp_path: Path) -> CdsClients:
-    return load_clients(folder(tmp_path), roles={"hospitalist"}, clock=lambda: NOW)
+def clients(tmp_path: Path) -> Door:
+    return Door(folder(tmp_path))
 
 
 def token(*, key: Any = KEY, header: Any = None, alg: str = "ES384", **changes: Any) -> str:
@@ -56,12 +82,12 @@ def token(*, key: Any = KEY, header: Any = None, alg: str = "ES384", **changes: 
     )  # fmt: skip
 
 
-def verified(clients: CdsClients, authorization: str, *audiences: str) -> Any:
-    return asyncio.run(clients.verified(authorization, audiences=audiences or {CALL}))
+def verified(clients: Door, authorization: str, *audiences: str) -> Client:
+    return asyncio.run(clients.check(authorization, *audiences))
 
 
 def test_an_ehr_asks_as_the_person_of_the_context_with_the_rights_of_the_file(
-    clients: CdsClients,
+    clients: Door,
 ) -> None:
     actor = actor_of(verified(clients, token()), "Practitioner/u1")
 
@@ -70,7 +96,7 @@ def test_an_ehr_asks_as_the_person_of_the_context_with_the_rights_of_the_file(
     assert actor.break_glass is None
 
 
-def test_an_audience_may_be_a_list_that_holds_this_address(clients: CdsClients) -> None:
+def test_an_audience_may_be_a_list_that_holds_this_address(clients: Door) -> None:
     assert verified(clients, token(aud=["https://other.example", CALL])).name == "main-ehr"
 
 
@@ -102,15 +128,13 @@ def test_an_audience_may_be_a_list_that_holds_this_address(clients: CdsClients) 
         lambda: "Basic dXNlcjpwYXNz",
     ],
 )
-def test_a_token_that_does_not_hold_is_refused(
-    clients: CdsClients, make: Callable[[], str]
-) -> None:
+def test_a_token_that_does_not_hold_is_refused(clients: Door, make: Callable[[], str]) -> None:
     with pytest.raises(NotAuthenticated):
         verified(clients, make())
     assert verified(clients, token()).name == "main-ehr"
 
 
-def test_a_token_is_accepted_once(clients: CdsClients) -> None:
+def test_a_token_is_accepted_once(clients: Door) -> None:
     assert verified(clients, token(jti="a")).name == "main-ehr"
     assert verified(clients, token(jti="b")).name == "main-ehr"
 
@@ -118,13 +142,48 @@ def test_a_token_is_accepted_once(clients: CdsClients) -> None:
         verified(clients, token(jti="a"))
 
 
-def test_a_tenant_that_is_not_listed_is_known_and_not_allowed(clients: CdsClients) -> None:
+def test_of_one_token_at_two_replicas_at_once_one_use_holds(clients: Door) -> None:
+    """What the state promises on either database, ``tests/state`` holds it to."""
+
+    async def both(first: str, second: str) -> list[bool]:
+        uses = (clients.check(first), clients.check(second))
+        found = await asyncio.gather(*uses, return_exceptions=True)
+        assert all(isinstance(one, (Client, NotAuthenticated)) for one in found)
+        return [isinstance(one, Client) for one in found]
+
+    async def story() -> None:
+        await clients.check(token(jti="0"))  # the schema is there
+        assert sorted(await both(token(jti="a"), token(jti="a"))) == [False, True]
+        assert await both(token(jti="b"), token(jti="c")) == [True, True]
+
+    asyncio.run(story())
+
+
+def test_a_use_is_remembered_for_as_long_as_the_token_is_taken(clients: Door) -> None:
+    """The last second of the leeway counts too: a replay then is still a replay."""
+    assert verified(clients, token(jti="a")).name == "main-ehr"
+
+    clients.now = datetime.fromtimestamp(SECONDS + 300 + 59, UTC)
+    with pytest.raises(NotAuthenticated, match="used before"):
+        verified(clients, token(jti="a"))
+    assert verified(clients, token(jti="b")).name == "main-ehr"
+
+
+def test_while_nobody_can_tell_what_was_used_no_token_is_taken(tmp_path: Path) -> None:
+    away = Door(folder(tmp_path), "postgresql://127.0.0.1:1/none")
+
+    with pytest.raises(StateUnavailable):
+        verified(away, token())
+    assert verified(Door(tmp_path), token()).name == "main-ehr"
+
+
+def test_a_tenant_that_is_not_listed_is_known_and_not_allowed(clients: Door) -> None:
     with pytest.raises(AccessDenied):
         verified(clients, token(tenant="ward-8"))
 
 
 def test_without_a_file_no_ehr_is_known(tmp_path: Path) -> None:
-    clients = load_clients(tmp_path, roles=(), clock=lambda: NOW)
+    clients = load_clients(tmp_path, roles=(), state=CLOSED, clock=lambda: NOW)
 
     assert not clients.knows(token())
 
@@ -141,8 +200,9 @@ def test_without_a_file_no_ehr_is_known(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_refuses_to_start(tmp_path: Path, old: str, new: str) -> None:
-    load_clients(folder(tmp_path), roles={"hospitalist"}, clock=lambda: NOW)
+    def load(text: str) -> None:
+        load_clients(folder(tmp_path, text), roles={"hospitalist"}, state=CLOSED, clock=lambda: NOW)
 
+    load(FILE)
     with pytest.raises(ConfigInvalid):
-        load_clients(folder(tmp_path, FILE.replace(old, new)), roles={"hospitalist"},
-                     clock=lambda: NOW)  # fmt: skip
+        load(FILE.replace(old, new))

@@ -14,7 +14,7 @@ from cds.conftest import SERVICE, Ehr
 SECRETS = ("MRN-", "999-00-4321", "Okafor", "Weir Lane", "555-0100")
 
 
-def feedback(card: str, **changes: Any) -> dict[str, Any]:
+def feedback(card: str, /, **changes: Any) -> dict[str, Any]:
     item = {"card": card, "outcome": "overridden", "outcomeTimestamp": "2026-03-02T08:00:00Z",
             "overrideReason": {"reason": {"system": "urn:careweir:override-reason",
                                           "code": "disagree"},
@@ -188,6 +188,8 @@ def test_feedback_about_an_unknown_card_tells_nothing(ehr: Ehr) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"outcome": "ignored"}, {"outcome": "accepted"}, {"outcomeTimestamp": "yesterday"},
+     {"outcomeTimestamp": "2026-03-02T08:00:00"}, {"outcomeTimestamp": None}, {"card": None},
+     {"outcome": "accepted", "acceptedSuggestions": [{}]},
      {"overrideReason": {}}, {"overrideReason": {"userComment": "x" * 4001}}],
 )  # fmt: skip
 def test_feedback_that_breaks_the_standard_is_refused(ehr: Ehr, changes: Any) -> None:
@@ -197,6 +199,16 @@ def test_feedback_that_breaks_the_standard_is_refused(ehr: Ehr, changes: Any) ->
 
     assert told.status_code == 400
     assert "yesterday" not in told.text
+
+
+def test_feedback_is_an_object_that_holds_items(ehr: Ehr) -> None:
+    def told(body: Any) -> int:
+        path = f"{SERVICE}/feedback"
+        return ehr.gateway.client.post(path, json=body, headers=ehr.bearer(path)).status_code
+
+    assert told(feedback("none")) == 200
+    for body in ([], {}, {"feedback": {}}, {"feedback": []}, feedback("none")["feedback"]):
+        assert told(body) == 400
 
 
 def test_a_browser_of_a_listed_origin_may_ask_and_no_other(ehr: Ehr) -> None:

@@ -245,6 +245,7 @@ class Serving:
         clients = load_clients(
             self._policies,
             roles=self._house.policies.roles,
+            state=kept.state,
             clock=self._clock,
             wire=self._wire,
         )

@@ -4,14 +4,16 @@ An EHR signs a JWT of its own for every call (it is its own issuer). The role, t
 purposes are what this file says, never what the token says; the person is ``context.userId``.
 
 Source: CDS Hooks 2.0.1, Trusting CDS Clients. Not settled there and chosen here: a token lives at
-most ``LIFETIME_MAX_S``; for feedback the service's URL counts as audience as well as its own.
+most ``LIFETIME_MAX_S``; for feedback the service's URL counts as audience as well as its own; where
+the state store is away nobody can tell whether a token was used before, and it is refused (503).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -26,10 +28,11 @@ from careweir.api.jws import bearer, check_signature, issuer_said, opened
 from careweir.errors import AccessDenied, ConfigInvalid, NotAuthenticated, PolicyInvalid
 from careweir.fanout import SYSTEM_WIRE, VendorPool, Wire
 from careweir.source.place import Place
+from careweir.state import State
 
 FILE: Final = "cds_clients.yaml"
 LIFETIME_MAX_S: Final = 3600
-SEEN_MAX: Final = 100_000
+USED: Final = "cds-token"  # the kind of the records that say which tokens were used
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
@@ -76,18 +79,22 @@ class Client:
 
 
 class CdsClients:
-    """Verifies the JWT of an EHR; raises NotAuthenticated or AccessDenied."""
+    """Verifies the JWT of an EHR; raises NotAuthenticated, AccessDenied or StateUnavailable.
+
+    ``state`` is where the replicas tell each other which tokens were used.
+    """
 
     def __init__(
         self,
         clients: Mapping[str, Client],
         *,
+        state: State,
         clock: Callable[[], datetime],
     ) -> None:
         self._by_issuer = {client.file.issuer: client for client in clients.values()}
         self._clock = clock
         self._clients = tuple(clients.values())
-        self._seen: dict[tuple[str, str], int] = {}
+        self._state = state
 
     def knows(self, authorization: str | None) -> bool:
         """Whether the token says that it is from a configured EHR; nothing is believed yet."""
@@ -106,10 +113,12 @@ class CdsClients:
         if keys is None:
             raise NotAuthenticated("the token's signature does not hold")
         check_signature(token, keys)
-        self._check(client, token.claims, audiences)
+        until = self._check(client, token.claims, audiences)
+        await self._once(client.file, str(token.claims["jti"]), until)
         return client
 
-    def _check(self, client: Client, claims: Mapping[str, Any], audiences: Collection[str]) -> None:
+    def _check(self, client: Client, claims: Mapping[str, Any], audiences: Collection[str]) -> int:
+        """What the claims must say; returns the second until which the token would be taken."""
         audience = claims.get("aud")
         named = audience if isinstance(audience, list) else [audience]
         if not any(one in audiences for one in named if isinstance(one, str)):
@@ -128,15 +137,19 @@ class CdsClients:
         tenants = client.file.tenants
         if tenants is not None and claims.get("tenant") not in tenants:
             raise AccessDenied("the tenant is not allowed", because=("cds client tenant",))
-        self._once(client.file.issuer, jti, expires + LEEWAY_S, now)
+        return expires + LEEWAY_S
 
-    def _once(self, issuer: str, jti: str, until: int, now: int) -> None:
-        """INVARIANT: a token is accepted once by this replica, for as long as it is valid."""
-        if len(self._seen) >= SEEN_MAX:
-            self._seen = {key: end for key, end in self._seen.items() if end > now}
-        if len(self._seen) >= SEEN_MAX or self._seen.get((issuer, jti), 0) > now:
+    async def _once(self, file: ClientFile, jti: str, until: int) -> None:
+        """INVARIANT: a token is accepted once, by whichever replica, for as long as it is valid."""
+        parts = (
+            hashlib.sha256(part.encode(errors="replace")).hexdigest() for part in (file.issuer, jti)
+        )
+        put = await self._state.put_new(
+            USED, "-".join(parts), b"", site=file.site,
+            expires_at=datetime.fromtimestamp(until + 1, UTC),
+        )  # fmt: skip
+        if not put.stored:
             raise NotAuthenticated("the token was used before")
-        self._seen[(issuer, jti)] = until
 
     async def close(self) -> None:
         """Close the connections to where keys are fetched."""
@@ -160,13 +173,14 @@ def load_clients(
     folder: Path,
     *,
     roles: Collection[str],
+    state: State,
     clock: Callable[[], datetime],
     wire: Wire = SYSTEM_WIRE,
 ) -> CdsClients:
     """Read ``cds_clients.yaml`` of a folder; no file, no EHRs. Raises ConfigInvalid."""
     path = folder / FILE
     if not path.is_file():
-        return CdsClients({}, clock=clock)
+        return CdsClients({}, state=state, clock=clock)
     try:
         file = parse(read_source(FILE, path.read_bytes()), ClientsFile)
     except PolicyInvalid as error:
@@ -178,7 +192,7 @@ def load_clients(
         clients[name] = Client(name, one, _keys(folder, one, wire))
     if len({one.issuer for one in file.clients.values()}) < len(clients):
         raise ConfigInvalid(f"{FILE}: two clients have the same issuer")
-    return CdsClients(clients, clock=clock)
+    return CdsClients(clients, state=state, clock=clock)
 
 
 def _keys(folder: Path, client: ClientFile, wire: Wire) -> Keys:
