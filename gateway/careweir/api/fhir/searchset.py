@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
+from uuid import NAMESPACE_URL, uuid5
 
 from careweir.api.fhir.base import Json
 from careweir_fhir.operation_outcome import Issue, operation_outcome
@@ -38,7 +39,9 @@ class Searchset:
         entries = [self._entry(resource) for resource in self.found]
         if self.issues:
             outcome = operation_outcome(self.issues)
-            entries.append({"resource": outcome, "search": {"mode": "outcome"}})
+            # It is no resource of this base; but each entry of a searchset needs an identity.
+            url = f"urn:uuid:{uuid5(NAMESPACE_URL, '; '.join(map(repr, self.issues)))}"
+            entries.append({"fullUrl": url, "resource": outcome, "search": {"mode": "outcome"}})
         return bundle | ({"entry": entries} if entries else {})
 
     def _url(self, more: tuple[str, str] | None) -> str:
