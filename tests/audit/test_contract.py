@@ -8,13 +8,16 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from audit.conftest import Clock, intent, outcome
 from careweir.audit import AuditKeys, AuditTrail, Entry, Query, Report, Stored, open_trail, verify
+from careweir.audit.postgres import PostgresStore
 from careweir.errors import AuditUnavailable, ConfigInvalid
 from support.postgres import new_database, server  # noqa: F401
 
@@ -99,6 +102,125 @@ def test_filters_paging_and_time_agree_on_every_backend(backend: Backend) -> Non
                 "outcome",
             ]
             assert await entries(trail, Query(limit=2)) == everything[:2]
+
+    asyncio.run(story())
+
+
+SITES = ("north", "south", None)
+
+
+async def write_of_each_site(trail: AuditTrail) -> None:
+    for number, site in enumerate(SITES):
+        for entry in (intent(number), outcome(number)):
+            await trail.append(replace(entry, body=entry.body | {"site": site}))
+
+
+def test_a_reader_of_one_site_finds_and_counts_nothing_of_another(backend: Backend) -> None:
+    async def story() -> None:
+        async with backend.open() as trail:
+            await write_of_each_site(trail)
+            for within, mine in (
+                ("north", {0}),
+                ("south", {1}),
+                ("west", set()),
+                (None, {0, 1, 2}),
+            ):
+                for asked in (
+                    Query(type="intent"),
+                    Query(type="intent", ended=("answered",)),
+                    Query(type="intent", disclosure=("dis_0", "dis_1", "dis_2")),
+                ):
+                    query = replace(asked, within=within)
+                    found = await entries(trail, query)
+                    assert {one.entry.disclosure for one in found} == {f"dis_{n}" for n in mine}
+                    assert await trail.count(query) == len(mine)
+            assert await entries(trail, Query(site="south", within="north")) == []
+            assert len(await entries(trail, Query())) > 6  # the reader before leaves no trace
+
+    asyncio.run(story())
+    assert backend.verify().status == "clean"
+
+
+def test_the_database_itself_shows_a_reader_of_one_site_no_other(postgres: Backend) -> None:
+    """With no condition at all, as if the program had forgotten it; and only for this one."""
+
+    async def story() -> None:
+        async with postgres.open() as trail:
+            await write_of_each_site(trail)
+        store = PostgresStore(str(postgres.database_url))
+        forgotten = "SELECT DISTINCT site FROM careweir_audit.entry"
+        try:
+            for within in ("north", "south"):
+                assert [*await store._read(forgotten, [], within=within)] == [(within,)]
+            assert await store._read(forgotten, [], within="west") == []
+            assert {row[0] for row in await store._read(forgotten, [])} == set(SITES)
+        finally:
+            await store.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "SELECT * FROM careweir_audit.seal",
+        "SELECT * FROM careweir_audit.entry_2026_03",  # a partition, past the policy
+        "INSERT INTO careweir_audit.seal VALUES (1, 1, '', '')",
+        "SELECT careweir_audit.make_partition('2030-01-01')",
+    ],
+)
+def test_the_role_of_a_reader_may_nothing_but_read_its_rows(
+    postgres: Backend, attempt: str
+) -> None:
+    async def story() -> None:
+        async with postgres.open() as trail:
+            await write_of_each_site(trail)
+        db = await asyncpg.connect(postgres.database_url)
+        try:
+            await db.execute("SET ROLE careweir_audit_reader")
+            assert await db.fetch("SELECT * FROM careweir_audit.entry") == []  # no site, no row
+            await db.execute("SET careweir.site = 'north'")
+            assert len(await db.fetch("SELECT * FROM careweir_audit.entry")) == 2
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await db.execute(attempt)
+        finally:
+            await db.close()
+
+    asyncio.run(story())
+
+
+@asynccontextmanager
+async def without_our_roles(url: str, name: str) -> AsyncIterator[str]:
+    """The database of a plain owner, on a server that has not seen careweir before."""
+    roles = ("careweir_audit_writer", "careweir_audit_reader")
+    admin = await asyncpg.connect(url.replace(name, "postgres"))
+    asked = "SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1)"
+    there = [row[0] for row in await admin.fetch(asked, roles)]
+    try:
+        for role in there:
+            await admin.execute(f"ALTER ROLE {role} RENAME TO {role}_aside")
+        await admin.execute("CREATE ROLE plain_owner LOGIN CREATEROLE")
+        await admin.execute(f"ALTER DATABASE {name} OWNER TO plain_owner")
+        yield url.replace("//postgres:", "//plain_owner:")
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.execute(f"DROP ROLE IF EXISTS {', '.join(roles)}, plain_owner")
+        for role in there:
+            await admin.execute(f"ALTER ROLE {role}_aside RENAME TO {role}")
+        await admin.close()
+
+
+def test_an_owner_who_is_no_superuser_is_enough(postgres: Backend) -> None:
+    """Who may make a schema and roles; that its maker may not work as a role is new in 16."""
+    url = str(postgres.database_url)
+
+    async def story() -> None:
+        async with without_our_roles(url, urlsplit(url).path[1:]) as postgres.database_url:
+            async with postgres.open() as trail:
+                await write_of_each_site(trail)
+                assert len(await entries(trail, Query(type="intent", within="north"))) == 1
+            report = await asyncio.to_thread(postgres.verify)
+            assert report.status == "clean"
 
     asyncio.run(story())
 
@@ -240,12 +362,21 @@ def test_an_owner_that_turns_the_triggers_off_is_caught(
     assert (bad.problem, bad.seq) == (problem, seq)
 
 
-def test_a_dropped_trigger_is_caught(postgres: Backend) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE careweir_audit.entry DISABLE TRIGGER entry_no_change",
+        "ALTER TABLE careweir_audit.entry DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY entry_of_the_readers_site ON careweir_audit.entry",
+        "CREATE POLICY more ON careweir_audit.entry TO careweir_audit_reader USING (true)",
+    ],
+)
+def test_a_guard_that_was_taken_away_is_caught(postgres: Backend, change: str) -> None:
     async def story() -> None:
         async with postgres.open():
             pass
         db = await asyncpg.connect(postgres.database_url)
-        await db.execute("ALTER TABLE careweir_audit.entry DISABLE TRIGGER entry_no_change")
+        await db.execute(change)
         await db.close()
 
     asyncio.run(story())

@@ -184,7 +184,7 @@ async def preview(request: Request) -> Response:
 async def disclosure(request: Request, disclosure: str) -> Response:
     """The field manifest of one disclosure, for auditors and for who caused it."""
     services, actor = services_of(request), await actor_of(request)
-    query = Query(disclosure=disclosure, type="intent", limit=1)
+    query = Query(disclosure=disclosure, type="intent", limit=1, within=actor.site)
     found = [row async for row in services.trail.read(query)]
     mine = [row for row in found if _may_see(actor, row)]
     await services.ledger.read(actor, what="disclosure", found=len(mine))
@@ -205,7 +205,7 @@ async def records(request: Request, inference: str) -> Response:
     """Everything on the record about one inference, for auditors."""
     services, actor = services_of(request), await actor_of(request)
     check_reader(actor)
-    query = Query(inference=inference, site=actor.site, limit=1000)
+    query = Query(inference=inference, limit=1000, within=actor.site)
     found = [_record(row) async for row in services.trail.read(query)]
     await services.ledger.read(actor, what="inference", found=len(found))
     return json_response({"records": found})

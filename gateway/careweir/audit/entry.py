@@ -111,6 +111,9 @@ class Query:
     its disclosure is one of these words, ``ended_not`` that it has one and it is none of these.
     ``since`` is inclusive, ``until`` exclusive, both in UTC. ``after`` is the ``position`` of the
     last entry of the page before. ``newest_first`` turns the order round.
+
+    ``within`` is the reader's own site, whatever else is asked: nothing of another site is found,
+    and PostgreSQL itself does not show it (row security), should a condition ever be wrong.
     """
 
     inference: Values = None
@@ -136,6 +139,7 @@ class Query:
     after: int | None = None
     limit: int | None = None
     newest_first: bool = False
+    within: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from careweir.audit.postgres_schema import (
     COMMAND_S,
     CONNECT_S,
     OWNER_LOCK,
+    READER_ROLE,
+    SITE_SETTING,
     WRITER_ROLE,
     migrate,
 )
@@ -139,15 +141,21 @@ class PostgresStore:
             f"SELECT position, {ROW_SQL} FROM careweir_audit.entry AS entry"  # noqa: S608
             f" WHERE {where} ORDER BY position {order} LIMIT {size:d}",
             values,
+            within=query.within,
         )
         return [(position, Row(*row)) for position, *row in rows]
 
-    async def _read(self, statement: str, values: Bound) -> list[asyncpg.Record]:
+    async def _read(
+        self, statement: str, values: Bound, *, within: str | None = None
+    ) -> list[asyncpg.Record]:
         async def ask() -> list[asyncpg.Record]:
             async with self._reading:
                 if self._reader is None or self._reader.is_closed():
                     self._reader = await connect(self._url)
-                found: list[asyncpg.Record] = await self._reader.fetch(statement, *values)
+                async with self._reader.transaction(readonly=True):
+                    if within is not None:
+                        await _see_only(self._reader, within)
+                    found: list[asyncpg.Record] = await self._reader.fetch(statement, *values)
                 return found
 
         return await self._guard(ask)
@@ -156,7 +164,8 @@ class PostgresStore:
         where, values = _where(query)
         limit = "" if query.limit is None else f"LIMIT {query.limit:d}"
         statement = f"SELECT 1 FROM careweir_audit.entry AS entry WHERE {where} {limit}"  # noqa: S608
-        found = await self._read(f"SELECT count(*) FROM ({statement}) AS f", values)  # noqa: S608
+        counted = f"SELECT count(*) FROM ({statement}) AS f"  # noqa: S608
+        found = await self._read(counted, values, within=query.within)
         return int(found[0][0])
 
     async def lead(self) -> bool:
@@ -280,8 +289,21 @@ class PostgresStore:
 async def connect(url: str) -> asyncpg.Connection:
     """A connection that works as the role that can only add, and never without durability."""
     db = await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=COMMAND_S)
-    await db.execute(f"SET ROLE {WRITER_ROLE}; SET synchronous_commit = on")
+    try:
+        await db.execute(f"SET ROLE {WRITER_ROLE}; SET synchronous_commit = on")
+    except BaseException:
+        db.terminate()
+        raise
     return db
+
+
+async def _see_only(db: asyncpg.Connection, site: str) -> None:
+    """Until the transaction ends, row security shows the rows of one site and no others.
+
+    INVARIANT: a reader's site is known to the database, and not to a condition alone.
+    """
+    await db.execute("SELECT set_config($1, $2, true)", SITE_SETTING, site)
+    await db.execute(f"SET LOCAL ROLE {READER_ROLE}")
 
 
 async def put_aside(url: str, archived: Archived, runs: Sequence[Run]) -> None:

@@ -11,6 +11,9 @@ from careweir.errors import ConfigInvalid
 CONNECT_S = 5
 COMMAND_S = 10
 WRITER_ROLE = "careweir_audit_writer"
+READER_ROLE = "careweir_audit_reader"
+SITE_SETTING = "careweir.site"
+POLICIES = ("entry_all_to_the_writer", "entry_of_the_readers_site")
 OWNER_LOCK = 0x63727772
 
 _SCHEMA_1 = f"""
@@ -101,7 +104,30 @@ CREATE TABLE careweir_audit.archive (
 );
 GRANT SELECT ON careweir_audit.archive TO {WRITER_ROLE};
 """
-STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)  # step n leads from schema n to schema n + 1
+# Sites are tenants: a reader who belongs to one works as a role that sees its rows alone. The
+# chain, the sealer and the verifier need every row. The owner, who can undo it, is not held to it.
+# Since PostgreSQL 16 who makes a role may not yet work as it, hence the grant to the owner; where
+# others made the roles beforehand, they have granted them too.
+_SCHEMA_4 = f"""
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{READER_ROLE}') THEN
+    CREATE ROLE {READER_ROLE} NOLOGIN;
+  END IF;
+END $$;
+DO $$ BEGIN
+  GRANT {WRITER_ROLE} TO CURRENT_USER;
+  GRANT {READER_ROLE} TO {WRITER_ROLE};
+EXCEPTION WHEN insufficient_privilege THEN NULL;
+END $$;
+GRANT USAGE ON SCHEMA careweir_audit TO {READER_ROLE};
+GRANT SELECT ON careweir_audit.entry TO {READER_ROLE};
+ALTER TABLE careweir_audit.entry ENABLE ROW LEVEL SECURITY;
+CREATE POLICY {POLICIES[0]} ON careweir_audit.entry TO {WRITER_ROLE}
+  USING (true) WITH CHECK (true);
+CREATE POLICY {POLICIES[1]} ON careweir_audit.entry FOR SELECT TO {READER_ROLE}
+  USING (site = current_setting('{SITE_SETTING}', true));
+"""
+STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)  # step n leads from schema n to schema n + 1
 
 
 async def migrate(url: str) -> None:

@@ -10,6 +10,7 @@ from asyncpg.cursor import Cursor
 
 from careweir.audit.entry import Row, agrees
 from careweir.audit.postgres import ARCHIVED, ROW_SQL, SEALS, connect, is_alive
+from careweir.audit.postgres_schema import POLICIES
 from careweir.audit.report import Findings, Problem
 from careweir.audit.seal import Begun
 from careweir.audit.source import feed_archived
@@ -26,6 +27,11 @@ FROM pg_class AS c LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid
 WHERE c.relnamespace = to_regnamespace('careweir_audit') AND c.relkind IN ('r', 'p')
   AND (c.relname LIKE 'entry%' OR c.relname = 'seal')
 GROUP BY c.relname ORDER BY c.relname
+"""
+_POLICIES = """
+SELECT array(SELECT p.polname::text FROM pg_policy AS p WHERE p.polrelid = c.oid ORDER BY p.polname)
+  || CASE WHEN c.relrowsecurity THEN '{}'::text[] ELSE '{off}' END
+FROM pg_class AS c WHERE c.oid = 'careweir_audit.entry'::regclass
 """
 
 
@@ -105,6 +111,10 @@ async def _schema_known(db: asyncpg.Connection, findings: Findings) -> bool:
     for name, guarded, kept in await db.fetch(_TRIGGERS):
         if not (guarded and kept):
             findings.add(Problem("schema_changed", detail=f"a trigger of {name} is off"))
+    if tuple(await db.fetchval(_POLICIES)) != POLICIES:
+        findings.add(
+            Problem("schema_changed", detail="row security of entry is not as it was made")
+        )
     return True
 
 

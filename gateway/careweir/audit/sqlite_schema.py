@@ -80,10 +80,11 @@ _SCHEMA_3 = (
   file TEXT NOT NULL
 )""",
 )
-STEPS = (
+STEPS: tuple[tuple[str, ...], ...] = (
     tuple(_SCHEMA_1.values()),
     _SCHEMA_2,
     _SCHEMA_3,
+    (),  # row security, which SQLite does not have
 )  # step n leads from schema n to schema n + 1
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from careweir.audit.entry import Encoded, Query, Row
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SEAL_ROWS_MAX = 50_000
 
 

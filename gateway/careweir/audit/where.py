@@ -54,6 +54,8 @@ class Terms:
             self._add("writer =", query.writer)
             driver = "writer"
         self.weak = driver in _WEAK
+        if query.within is not None:
+            self._add("+site =" if self._hint else "site =", query.within)
         if query.seq is not None:
             self._add("seq =", query.seq)
         for name in FACTS:

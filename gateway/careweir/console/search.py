@@ -54,7 +54,7 @@ class Search:
         return Query(
             patient_key=self.patient, actor=self.actor, tool=self.tool, type=self.type,
             outcome=self.outcome, inference=self.inference, since=self.since, until=self.until,
-            site=self.site, newest_first=True,
+            newest_first=True, within=self.site,
         )  # fmt: skip
 
     def hides(self, kind: str) -> bool:

@@ -94,7 +94,8 @@ async def read(request: Request, event: str) -> Response:
     )
     if not rows:
         raise NotFound("no such event, or not for this reader")
-    found = await events_of(services_of(request).trail, rows, fhir_base(request).names)
+    names, trail = fhir_base(request).names, services_of(request).trail
+    found = await events_of(trail, rows, names, site=actor.site)
     return fhir_json(found[0])
 
 
@@ -112,7 +113,8 @@ async def _searched(request: Request, pairs: Sequence[tuple[str, str]]) -> Respo
         text = f"{ignored} parameters are not supported and were passed over; see the self link"
         page.issues.append(Issue("warning", "not-supported", text))
     await _on_record(request, actor, wanted, len(page.rows))
-    events = await events_of(services_of(request).trail, page.rows, fhir_base(request).names)
+    names, trail = fhir_base(request).names, services_of(request).trail
+    events = await events_of(trail, page.rows, names, site=actor.site)
     bundle = Searchset(
         base=address(request),
         kind=KIND,
@@ -181,14 +183,19 @@ async def _rows(request: Request, actor: Actor, event: str, right: str) -> list[
     )
 
 
-async def events_of(trail: AuditTrail, rows: Sequence[Stored], names: Names) -> list[Json]:
-    """Events of entries; a disclosure together with what became of it."""
+async def events_of(
+    trail: AuditTrail, rows: Sequence[Stored], names: Names, *, site: str | None
+) -> list[Json]:
+    """Events of entries, to a reader of one site or of all (None).
+
+    A disclosure stands together with what became of it.
+    """
     sent = tuple(
         r.entry.disclosure for r in rows if r.entry.type == "intent" and r.entry.disclosure
     )
     ended: dict[str | None, str | None] = {}
     if sent:
-        async for row in trail.read(Query(type=CONCLUDES, disclosure=sent)):
+        async for row in trail.read(Query(type=CONCLUDES, disclosure=sent, within=site)):
             ended[row.entry.disclosure] = row.entry.outcome
     return [_valid(audit_event(row, names, ended.get(row.entry.disclosure)), row) for row in rows]
 

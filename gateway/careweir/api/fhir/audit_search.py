@@ -73,7 +73,7 @@ def criteria(given: Iterable[Parameter], base: FhirBase, *, site: str | None) ->
 
     Raises ParameterInvalid, ParameterUnsupported or SearchTooCostly.
     """
-    asks = [Ask(Query(site=site))]
+    asks = [Ask(Query(site=site, within=site))]
     used: list[tuple[str, str]] = []
     patient: str | None = None
     for parameter in given:

@@ -139,7 +139,7 @@ async def file(request: Request, export: str, kind: str) -> Response:
     wanted = opened(_within(asked), fhir_base(request), actor, "s")
     count = await count_any(services_of(request).trail, wanted.queries)
     await _on_record(request, actor, kind, COUNTED_MAX if count is None else count)
-    return StreamingResponse(_events(request, wanted), media_type=NDJSON)
+    return StreamingResponse(_events(request, wanted, actor.site), media_type=NDJSON)
 
 
 async def _on_record(request: Request, actor: Actor, kind: str, found: int) -> None:
@@ -152,14 +152,14 @@ def _within(asked: Export) -> list[Parameter]:
     return [*given, Parameter("date", None, (f"ge{asked.since}",))] if asked.since else given
 
 
-async def _events(request: Request, wanted: Criteria) -> AsyncIterator[bytes]:
+async def _events(request: Request, wanted: Criteria, site: str | None) -> AsyncIterator[bytes]:
     """The record, oldest first, a page at a time: never all of it at once."""
     trail, names, after = services_of(request).trail, fhir_base(request).names, None
     while True:
         rows = await read_any(trail, wanted.queries, after=after, newest_first=False, limit=PAGE)
         if not rows:
             return
-        events = await audit_event.events_of(trail, rows, names)
+        events = await audit_event.events_of(trail, rows, names, site=site)
         yield b"".join(orjson.dumps(one) + b"\n" for one in events)
         after = rows[-1].position
 
