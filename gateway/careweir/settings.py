@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     token_jwks: str | None = Field(
         default=None, description="The issuer's JWKS: a file, an https URL, or discover."
     )
+    static_tokens: Path | None = Field(
+        default=None, description="File of bearer tokens that never change; without it: none."
+    )
     token_endpoint: str | None = Field(
         default=None,
         pattern=r"^(https://|http://127\.0\.0\.1:)[!-~]+$",

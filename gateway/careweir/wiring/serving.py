@@ -20,6 +20,7 @@ from careweir.api.cds import CdsService, Feedback, load_clients
 from careweir.api.fhir import FhirBase
 from careweir.api.rates import Rate, Rates, load_rates
 from careweir.api.services import Services
+from careweir.api.static_tokens import StaticTokens, load_static_tokens
 from careweir.audit import AuditKeys, AuditTrail
 from careweir.audit.audit_event import Names
 from careweir.fanout import Guards, VendorPool, Watchdog, Wire, read_networks
@@ -96,7 +97,9 @@ class Serving:
         late = LateLedger(kept.trail)
         LateResults(gateway, kept.state, runner, late, announce=announcer)
         Polls(gateway, kept.state, runner, late, clock=self._clock)
-        verifier = TokenVerifier(self._rules, clock=self._clock, rates=self._rates(gateway))
+        verifier = TokenVerifier(
+            self._rules, clock=self._clock, rates=self._rates(gateway), static=self._static()
+        )
         closing.push_async_callback(verifier.close)
         services = Services(
             gateway,
@@ -196,6 +199,18 @@ class Serving:
             monotonic=time.monotonic,
             refused=gateway.metrics.over_rate,
         )
+
+    def _static(self) -> StaticTokens:
+        """The tokens of old engines. Each start says how many there are: there should be none."""
+        found = load_static_tokens(
+            self._settings.static_tokens,
+            roles=self._house.policies.roles,
+            capabilities=self._house.capabilities,
+            clock=self._clock,
+        )
+        if found:
+            log.warning("static tokens are accepted", count=len(found))
+        return found
 
     def _announcer(self, kept: _Kept, runner: Runner, closing: AsyncExitStack) -> Announcer:
         """What tells applications of results that came late."""
