@@ -178,6 +178,26 @@ def test_feedback_is_on_the_record_once_and_its_comment_never(ehr: Ehr) -> None:
                for file in ehr.gateway.data.rglob("*") if file.is_file())  # fmt: skip
 
 
+def test_feedback_is_counted_once_on_the_score_card_of_its_tool(ehr: Ehr) -> None:
+    card = ehr.call().json()["cards"][0]
+    path, tool = f"{SERVICE}/feedback", card["extension"]["org.careweir.tool"]
+
+    def counted() -> dict[str, Any]:
+        found = ehr.gateway.get(f"/v1/tools/{tool}").json()["score_card"]["feedback"]
+        return {"accepted": found["accepted"], "overridden": found["overridden"],
+                "disagree": found["reasons"].get("disagree", 0)}  # fmt: skip
+
+    before = counted()
+    for _ in range(2):
+        ehr.gateway.client.post(path, json=feedback(card["uuid"]), headers=ehr.bearer(path))
+    taken = {"outcome": "accepted", "acceptedSuggestions": [{"id": "s1"}]}
+    ehr.gateway.client.post(path, json=feedback(card["uuid"], **taken), headers=ehr.bearer(path))
+
+    assert counted() == {"accepted": before["accepted"] + 1,
+                         "overridden": before["overridden"] + 1,
+                         "disagree": before["disagree"] + 1}  # fmt: skip
+
+
 def test_feedback_about_an_unknown_card_tells_nothing(ehr: Ehr) -> None:
     token = ehr.bearer()
     told = ehr.gateway.client.post(f"{SERVICE}/feedback", json=feedback("none"), headers=token)

@@ -7,6 +7,7 @@ from careweir.adjudication.dispute import Dispute, Event, Side
 from careweir.adjudication.memory import Answered, Memory, Seen
 from careweir.adjudication.opening import Opener
 from careweir.adjudication.policy import AdjudicationPolicy, load_adjudication
+from careweir.adjudication.reactions import ReactionCounts
 from careweir.adjudication.ruling import Ruling
 from careweir.adjudication.score import ScoreCards
 from careweir.adjudication.second import Reading, SecondReader
@@ -22,6 +23,7 @@ __all__ = [
     "Filters",
     "Memory",
     "Opener",
+    "ReactionCounts",
     "Reading",
     "Ruling",
     "ScoreCards",

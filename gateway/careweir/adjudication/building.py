@@ -15,6 +15,7 @@ from careweir.adjudication.desk import Desk
 from careweir.adjudication.memory import Memory
 from careweir.adjudication.opening import Opener
 from careweir.adjudication.policy import AdjudicationPolicy, AlertRules
+from careweir.adjudication.reactions import ReactionCounts
 from careweir.adjudication.score import ScoreCards
 from careweir.adjudication.second import SecondReader
 from careweir.audit import AuditKeys
@@ -33,6 +34,7 @@ class Adjudication:
     desk: Desk
     alerts: Alerts
     webhook: Webhook | None
+    reactions: ReactionCounts
 
     def start(self) -> asyncio.Task[None]:
         """Escalate and deliver from now on; cancel the task to end it."""
@@ -68,7 +70,7 @@ def build_adjudication(
         patient_key=keys.patient_key,
         clock=clock,
     )
-    return Adjudication(second, desk, alerts, webhook)
+    return Adjudication(second, desk, alerts, webhook, ReactionCounts(state))
 
 
 def _webhook(

@@ -133,12 +133,14 @@ async def tools(request: Request) -> Response:
 @router.get("/v1/tools/{name}", openapi_extra=openapi.READ)
 async def tool(request: Request, name: str) -> Response:
     """One tool."""
-    await actor_of(request)
-    gateway = services_of(request).gateway
+    actor, services = await actor_of(request), services_of(request)
+    gateway = services.gateway
     if name not in gateway.house.tools:
         raise NotFound("no such tool")
-    card = await services_of(request).adjudication.desk.cards.of(name)
-    return json_response(gateway.tool_row(name) | {"score_card": msgspec.to_builtins(card)})
+    card = msgspec.to_builtins(await services.adjudication.desk.cards.of(name))
+    feedback = await services.adjudication.reactions.of(name, site=actor.site)
+    card["feedback"] = msgspec.to_builtins(feedback)
+    return json_response(gateway.tool_row(name) | {"score_card": card})
 
 
 @router.post("/v1/tools/{name}/release", openapi_extra=openapi.RELEASE)

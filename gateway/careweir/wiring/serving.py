@@ -265,7 +265,8 @@ class Serving:
             wire=self._wire,
         )
         closing.push_async_callback(clients.close)
-        feedback = Feedback(kept.state, kept.ledger, self._clock)
+        reactions = services.adjudication.reactions
+        feedback = Feedback(kept.state, kept.ledger, self._clock, reactions)
         app.state.services = services
         app.state.store = kept.state
         app.state.console = console_of(self._settings, kept.keys, kept.trail, self._clock)

@@ -19,6 +19,7 @@ import msgspec
 import orjson
 
 from careweir.access import Actor
+from careweir.adjudication import ReactionCounts
 from careweir.api.cds.call import CallInvalid
 from careweir.api.cds.cards import OVERRIDE_REASONS, OVERRIDE_SYSTEM
 from careweir.errors import StateUnavailable
@@ -70,6 +71,7 @@ class Feedback:
     state: State
     ledger: Ledger
     clock: Callable[[], datetime]
+    reactions: ReactionCounts
 
     async def expect(
         self, answer: Answer, shown: Sequence[Mapping[str, Any]], *, site: str | None
@@ -114,6 +116,9 @@ class Feedback:
                     actor, inference=known["inference"], tool=known["tool"], card=item.card,
                     outcome=item.outcome, reason=_reason(item),
                 )  # fmt: skip
+                if known["tool"]:
+                    await self.reactions.add(known["tool"], item.outcome, reason=_reason(item),
+                                             site=card.site)  # fmt: skip
                 taken += 1
         return taken
 
