@@ -15,8 +15,9 @@ import jiter
 
 DEPTH_MAX = 64
 MEMBERS_MAX = 500_000  # of all objects and arrays together
-# A number can only be infinite with an exponent of three digits, or with hundreds of digits.
-_MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{300}")
+# A number can only be infinite with an exponent of three digits, or with hundreds of digits. That
+# every alternative begins with a digit lets the search skip whatever is none.
+_MAY_OVERFLOW = re.compile(rb"[0-9](?:[eE]\+?[0-9]{3}|[0-9]{299})")
 
 
 class JsonRefused(ValueError):

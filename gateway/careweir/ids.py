@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 import time
 from base64 import b32encode
 from collections.abc import Callable
+
+from careweir.mac import mac_of
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -32,10 +32,10 @@ class Pseudonyms:
     """
 
     def __init__(self, key: bytes, *, inference: str, tool: str) -> None:
-        self._key = key
+        self._mac = mac_of(key)
         self._scope = f"{inference}\n{tool}\n".encode()
 
     def __call__(self, kind: str, real: str) -> str:
         """A FHIR id of 27 characters: one letter for the kind, then 130 bits of HMAC-SHA-256."""
-        digest = hmac.digest(self._key, self._scope + f"{kind}\n{real}".encode(), hashlib.sha256)
+        digest = self._mac(self._scope + f"{kind}\n{real}".encode())
         return kind[0].lower() + b32encode(digest).decode("ascii").lower()[:26]

@@ -9,12 +9,13 @@ What is hashed is the stored bytes, never a second encoding of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import count, repeat
 from struct import Struct
 
 from careweir.audit.entry import Encoded, Row
+from careweir.mac import mac_of
 
 GENESIS = bytes(32)
 
@@ -45,23 +46,6 @@ def hashes_of(before: bytes, prefix: bytes, first: int, bodies: Sequence[bytes])
         last := sha256(last + place + body).digest()
         for body, place in zip(bodies, places(prefix, first), strict=False)
     ]
-
-
-def mac_of(key: bytes) -> Callable[[bytes], bytes]:
-    """HMAC-SHA256 under ``key``: what only its holder can make, so a chain that was computed
-    anew does not pass. The key is hashed in once, which halves the time a row takes (RFC 2104).
-    """
-    padded = key.ljust(sha256().block_size, b"\0")
-    inner = sha256(bytes(byte ^ 0x36 for byte in padded))
-    outer = sha256(bytes(byte ^ 0x5C for byte in padded))
-
-    def mac(digest: bytes) -> bytes:
-        inside, outside = inner.copy(), outer.copy()
-        inside.update(digest)
-        outside.update(inside.digest())
-        return outside.digest()
-
-    return mac
 
 
 class Chain:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from careweir.audit.note import ORIGIN, Signer, VerifierKey
 from careweir.errors import ConfigInvalid
 from careweir.keyfile import KEY_BYTES, load_or_create_key
+from careweir.mac import mac_of
 
 _PATIENT_KEY_BYTES = 16  # 128 bits name a patient beyond any collision
 MAC_FILE = "audit-mac.key"
@@ -83,8 +83,7 @@ class AuditKeys:
         Without the key nobody can tell whose it is; destroying the key makes all of them
         nobody's.
         """
-        digest = hmac.digest(self.patient, reference.encode(), "sha256")
-        return digest[:_PATIENT_KEY_BYTES].hex()
+        return mac_of(self.patient)(reference.encode())[:_PATIENT_KEY_BYTES].hex()
 
 
 def _replaced(directory: Path) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:

@@ -18,13 +18,14 @@ from typing import Any, TypeAlias
 import orjson
 
 from careweir.audit.announce import announcement
-from careweir.audit.chain import entry_hash, hashes_of, mac_of, writer_prefix
+from careweir.audit.chain import entry_hash, hashes_of, writer_prefix
 from careweir.audit.entry import Row
 from careweir.audit.keys import mac_id
 from careweir.audit.note import VerifierKey
 from careweir.audit.report import Findings, Problem
 from careweir.audit.told import archived_to, predecessors, wrong_columns
-from careweir.audit.walked import Ahead, Mac, Place, RawRow, WalkedChain
+from careweir.audit.walked import Ahead, Place, RawRow, WalkedChain
+from careweir.mac import Mac, mac_of
 
 Full: TypeAlias = Callable[[RawRow], Row | None]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from careweir.audit.chain import GENESIS
+from careweir.mac import Mac
 
 # position, writer, seq, prev_hash, hash, mac, body, recorded, disclosure, type, agrees. After
 # tampering any of them may be of any type, so nothing is promised about them.
 RawRow: TypeAlias = tuple[Any, ...]
-Mac: TypeAlias = Callable[[bytes], bytes]
 
 
 @dataclass(slots=True)

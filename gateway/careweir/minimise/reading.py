@@ -62,11 +62,12 @@ def void_reason(resource: dict[str, Any]) -> str | None:
         if isinstance(status, str) and status in VOID:
             return "entered in error or cancelled"
     verification = resource.get("verificationStatus")
-    if any(code in VOID for _, code in codings([verification])):
+    if verification and any(code in VOID for _, code in codings([verification])):
         return "entered in error or refuted"
     if resource.get("focus"):
         return "is about something else than the patient (focus)"
-    if not any(resource.get("doNotPerform") is said for said in (None, False)):  # 0 is neither
+    forbidden = resource.get("doNotPerform")
+    if forbidden is not None and forbidden is not False:  # nor 0, which only equals it
         return "says what must not be done"
     if "modifierExtension" in resource or "implicitRules" in resource:
         return "could mean something else by a rule that we do not know"
