@@ -12,7 +12,8 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from careweir_fhir.validate import problems
-from support.emitted import ASKED_BY, CONFLICTS, Emitting
+from support.emitted import ASKED_BY, CONFLICTS, Emitting, single
+from support.held import broken, profile_of, published
 
 HOW = ("complete", "degraded", "failed", "conflicting 0", "refused to a role")
 
@@ -43,3 +44,18 @@ def test_nothing_that_is_emitted_has_a_fault(emitted: Emitting) -> None:
     for name, resource in emitted.resources.items():
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
         assert list(problems(resource)) == [], name
+
+
+def test_what_is_emitted_holds_its_published_profile(emitted: Emitting) -> None:
+    seen: set[str] = set()
+    for name, resource in single(emitted.resources):
+        url = profile_of(resource)
+        if url is not None:
+            assert broken(resource, url) == [], name
+            seen.add(url)
+
+    definitions = [one for one in published().values()
+                   if one["resourceType"] == "StructureDefinition"]  # fmt: skip
+    profiles = {one["url"] for one in definitions if one["type"] != "Extension"}
+    # No shipped tool gives advice about drugs: an example stands for it.
+    assert seen == profiles - {"urn:careweir:profile:guidance-response"}

@@ -230,7 +230,10 @@ class Emitting:
     def _served(self) -> None:
         statement = self.gateway.get("/fhir/metadata").json()
         roles = {role for role, _ in ASKED_BY.values()}
-        for kind in [one["type"] for one in statement["rest"][0]["resource"]]:
+        for row in statement["rest"][0]["resource"]:
+            kind = row["type"]
+            for value in row.get("searchInclude", []):
+                self._search(kind, f"?_count=10&_include={value}", "hospitalist")
             first = "auditor" if kind == "AuditEvent" else "hospitalist"
             self._search(kind, "?_summary=count", first)
             self._search(kind, "?unknown=1", first)
@@ -265,3 +268,15 @@ def conflicting(told: Json) -> Iterator[Json]:
                                 reason="They differ.", rule=f"{kind}/rule")  # fmt: skip
             yield result_bundle(replace(context, inference=f"inf_01JQ8Z2M{number:02d}"),
                                 findings, [conflict], tools)  # fmt: skip
+
+
+def single(resources: dict[str, Json]) -> Iterator[tuple[str, Json]]:
+    """Every resource, and those within Bundles one by one; the same one once."""
+    seen: set[bytes] = set()
+    for name, resource in resources.items():
+        entries = resource.get("entry", []) if resource["resourceType"] == "Bundle" else []
+        for one in [resource, *(entry["resource"] for entry in entries)]:
+            body = orjson.dumps(one)
+            if body not in seen:
+                seen.add(body)
+                yield name, one

@@ -33,12 +33,14 @@ SCOPE = "capability/*.infer system/AuditEvent.rs"
 CLOSED = "http://127.0.0.1:9"  # discard: nothing listens
 
 
-def bearer(role: str = "ed-physician", purpose: str = "TREAT") -> dict[str, str]:
+def bearer(
+    role: str = "ed-physician", purpose: str = "TREAT", scope: str = SCOPE
+) -> dict[str, str]:
     """The header of somebody in this role."""
     now = int(datetime.now(UTC).timestamp())
     claims = {
         "iss": "urn:issuer", "aud": "careweir", "sub": f"Practitioner/{role}", "client_id": "ehr",
-        "iat": now, "exp": now + 300, "scope": SCOPE, "role": role,
+        "iat": now, "exp": now + 300, "scope": scope, "role": role,
         "purposes": [purpose],
     }  # fmt: skip
     token = jwt.encode({"alg": "ES256", "kid": "k1"}, claims, KEY, algorithms=["ES256"])

@@ -8,6 +8,8 @@
     infer         the operation $infer, and its definition
     results       the routes of what the gateway made: RiskAssessment, Observation and others
     result_types  their search parameters, and where these look
+    answers       what of a kept answer its reader may see
+    includes      _include and _revinclude
     export        $export: the same as NDJSON, by the asynchronous pattern
     forms         searches that come as a form
     metadata      the CapabilityStatement, made from what the modules say they serve

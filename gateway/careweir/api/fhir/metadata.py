@@ -26,6 +26,8 @@ class Served:
     interactions: tuple[str, ...]
     parameters: Mapping[str, tuple[str, str | None]]
     profiles: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
+    reverse: tuple[str, ...] = ()
     documentation: str = ""
 
 
@@ -85,6 +87,10 @@ def _resource(served: Served) -> Json:
             for name, (kind, url) in sorted(served.parameters.items())
         ],
     }
+    if served.includes:
+        resource["searchInclude"] = list(served.includes)
+    if served.reverse:
+        resource["searchRevInclude"] = list(served.reverse)
     if served.profiles:
         resource["supportedProfile"] = list(served.profiles)
     if served.documentation:

@@ -5,6 +5,7 @@ Source: FHIR R4 search parameter registry; of each type those that mean somethin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from careweir.api.fhir.metadata import Served
 from careweir.api.fhir.parameters import Span, Token, parameters, plain, spans, token
 
 _BASE = "http://hl7.org/fhir/SearchParameter"
+_ID: Final = re.compile(r"^inf-([0-9A-HJKMNP-TV-Z]{26})-[A-Za-z0-9.-]{1,30}$")
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
@@ -43,6 +45,7 @@ TYPES: Final[Mapping[str, Mapping[str, Looks]]] = {
             "subject": _of("reference", "subject", "RiskAssessment-subject"),
             "date": _of("date", "occurrenceDateTime", "clinical-date"),
             "encounter": _of("reference", "encounter", "clinical-encounter"),
+            "performer": _of("reference", "performer", "RiskAssessment-performer"),
         },
         "Observation": {
             "patient": _of("reference", "subject", _PATIENT),
@@ -51,6 +54,7 @@ TYPES: Final[Mapping[str, Mapping[str, Looks]]] = {
             "date": _of("date", "effectiveDateTime", "clinical-date"),
             "status": _of("token", "status", "Observation-status"),
             "encounter": _of("reference", "encounter", "clinical-encounter"),
+            "device": _of("reference", "device", "Observation-device"),
         },
         "DiagnosticReport": {
             "patient": _of("reference", "subject", _PATIENT),
@@ -59,6 +63,7 @@ TYPES: Final[Mapping[str, Mapping[str, Looks]]] = {
             "date": _of("date", "effectiveDateTime", "clinical-date"),
             "status": _of("token", "status", "DiagnosticReport-status"),
             "encounter": _of("reference", "encounter", "clinical-encounter"),
+            "result": _of("reference", "result", "DiagnosticReport-result"),
         },
         "DocumentReference": {
             "patient": _of("reference", "subject", _PATIENT),
@@ -66,6 +71,7 @@ TYPES: Final[Mapping[str, Mapping[str, Looks]]] = {
             "type": _of("token", "type", "clinical-type"),
             "date": _of("date", "date", "DocumentReference-date"),
             "status": _of("token", "status", "DocumentReference-status"),
+            "author": _of("reference", "author", "DocumentReference-author"),
         },
         "ServiceRequest": {
             "patient": _of("reference", "subject", _PATIENT),
@@ -73,10 +79,12 @@ TYPES: Final[Mapping[str, Mapping[str, Looks]]] = {
             "code": _of("token", "code", "clinical-code"),
             "status": _of("token", "status", "ServiceRequest-status"),
             "authored": _of("date", "authoredOn", "ServiceRequest-authored"),
+            "requester": _of("reference", "requester", "ServiceRequest-requester"),
         },
         "Flag": {
             "patient": _of("reference", "subject", _PATIENT),
             "subject": _of("reference", "subject", "Flag-subject"),
+            "author": _of("reference", "author", "Flag-author"),
         },
         "GuidanceResponse": {
             "patient": _of("reference", "subject", "GuidanceResponse-patient"),
@@ -86,6 +94,7 @@ TYPES: Final[Mapping[str, Mapping[str, Looks]]] = {
             "patient": _of("reference", "patient", _PATIENT),
             "code": _of("token", "code", "clinical-code"),
             "identified": _of("date", "identifiedDateTime", "DetectedIssue-identified"),
+            "implicated": _of("reference", "implicated", "DetectedIssue-implicated"),
         },
         "Provenance": {
             "target": _of("reference", "target", "Provenance-target"),
@@ -97,21 +106,43 @@ TYPES: Final[Mapping[str, Mapping[str, Looks]]] = {
             "code": _of("token", "code", "Task-code"),
             "status": _of("token", "status", "Task-status"),
             "authored-on": _of("date", "authoredOn", "Task-authored-on"),
+            "requester": _of("reference", "requester", "Task-requester"),
         },
         "Device": {},
     }.items()
 }
 OF_PATIENT: Final = frozenset({"patient", "subject"})
+# What a search may bring along (``_include``): the references that lead to what is served here.
+_LEADS: Final = frozenset({"performer", "device", "result", "author", "requester", "implicated",
+                           "target"})  # fmt: skip
+INCLUDES: Final[Mapping[str, Mapping[str, str]]] = {
+    kind: {f"{kind}:{name}": look.element for name, look in looks.items() if name in _LEADS}
+    for kind, looks in TYPES.items()
+}
+# And what refers to it (``_revinclude``): the parameter's value -> the type and its element.
+REVERSE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    kind: {"Provenance:target": ("Provenance", "target")}
+    for kind in TYPES
+    if kind not in ("Provenance", "Device", "DetectedIssue")
+}
 SERVED: Final = tuple(
     Served(
         kind=kind,
         interactions=("read", "search-type"),
         parameters={name: (look.kind, look.definition) for name, look in looks.items()},
+        includes=tuple(INCLUDES[kind]),
+        reverse=tuple(REVERSE.get(kind, ())),
         documentation="Results of answers that the reader's application was given, while they are "
         "kept. Newest first unless _sort asks for the oldest.",
     )
     for kind, looks in TYPES.items()
 )
+
+
+def inference_of(identifier: str) -> str | None:
+    """The inference whose answer a result is of, by the result's id."""
+    named = _ID.fullmatch(identifier)
+    return None if named is None else f"inf_{named[1]}"
 
 
 @dataclass(frozen=True, slots=True)

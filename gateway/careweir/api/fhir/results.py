@@ -8,16 +8,15 @@ which there are ``urn:uuid``, become ``Type/id``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from careweir.access import Actor
-from careweir.access.scopes import may_ask, openings
 from careweir.api import openapi
+from careweir.api.fhir.answers import conditions, devices, open_to, resources_of
 from careweir.api.fhir.base import (
     FhirRoute,
     Json,
@@ -29,32 +28,26 @@ from careweir.api.fhir.base import (
 )
 from careweir.api.fhir.control import CURSOR, Control, is_strict, sorted_out
 from careweir.api.fhir.forms import form
+from careweir.api.fhir.includes import brought_along, wishes_of
 from careweir.api.fhir.parameters import Parameter, parameters
 from careweir.api.fhir.result_types import (
     OF_PATIENT,
     SERVED,
     TYPES,
     Wanted,
-    conditions_of,
+    inference_of,
     wanted,
 )
 from careweir.api.fhir.searchset import Searchset
 from careweir.api.outcomes import fhir_json
 from careweir.api.services import actor_of, services_of
 from careweir.errors import NotFound
-from careweir.jobs.kept import Kept
-from careweir.stages import House
-from careweir.state import Record
 from careweir_fhir import validate
-from careweir_fhir.context import ToolOutcome
-from careweir_fhir.device import gateway_device, tool_device
 from careweir_fhir.operation_outcome import Issue
-from careweir_kit.tool import Tool
 
 __all__ = ["SERVED", "router"]
 
 ANSWERS_MAX: Final = 2000  # kept answers that one search looks through
-_ID: Final = re.compile(r"^inf-([0-9A-HJKMNP-TV-Z]{26})-[A-Za-z0-9.-]{1,30}$")
 _HASHED: Final = "patient.identifier"
 
 router = APIRouter(route_class=FhirRoute)
@@ -90,22 +83,26 @@ async def _search(request: Request, kind: str, pairs: Sequence[tuple[str, str]])
         raise ParameterInvalid("too many or too long values") from None
     known = {*TYPES[kind], *([_HASHED] if OF_PATIENT & TYPES[kind].keys() else [])}
     strict = is_strict(request.headers.get("prefer"))
+    wishes, given = wishes_of(kind, given)
     narrowing, control, ignored = sorted_out(given, known, strict=strict)
     asked, used, patient = _asked(request, kind, narrowing)
     page = await _page(request, actor, kind, asked, patient, control)
-    names = ", ".join(sorted({name for name, _ in used})) or "no filter"
+    included = await brought_along(request, actor, kind, page.found, wishes)
+    names = ", ".join(sorted({name for name, _ in [*used, *wishes]})) or "no filter"
+    found = len(page.found) + len(included)
     await services_of(request).ledger.read(
-        actor, what=f"fhir: {kind} search, {names}", found=len(page.found), patient_key=patient
+        actor, what=f"fhir: {kind} search, {names}", found=found, patient_key=patient
     )
     bundle = Searchset(
         base=address(request),
         kind=kind,
         found=page.found,
-        used=[*used, *control.used],
+        used=[*used, *wishes, *control.used],
         here=(CURSOR, control.cursor) if control.cursor else None,
         following=(CURSOR, page.found[-1]["id"]) if page.more and page.found else None,
         total=page.total if control.only_count or control.total != "none" else None,
         issues=_issues(ignored, page),
+        included=included,
     ).bundle()
     validate.check(bundle)
     return fhir_json(bundle)
@@ -198,14 +195,14 @@ async def all_of(
     """The resources of a type that the actor's scopes open, an answer at a time."""
     house = services_of(request).gateway.house
     if kind == "Device":
-        yield _devices(house)
+        yield devices(house)
         return
     answers = services_of(request).inferences.given_to(
         actor, patient=patient, newest_first=control.newest_first
     )
-    conditions = _conditions(request, actor, kind, "s")
+    alternatives = conditions(request, actor, kind, "s")
     async for kept, record in answers:
-        yield _open(actor, kept, resources_of(kept, record, house, kind), conditions)
+        yield open_to(actor, kept, resources_of(kept, record, house, kind), alternatives)
 
 
 async def _one(
@@ -213,19 +210,19 @@ async def _one(
 ) -> tuple[list[Json], int]:
     house = services_of(request).gateway.house
     if kind == "Device":
-        return [one for one in _devices(house) if one["id"] == identifier], 1
-    named = _ID.fullmatch(identifier)
-    if named is None:
+        return [one for one in devices(house) if one["id"] == identifier], 1
+    inference = inference_of(identifier)
+    if inference is None:
         return [], 0
     try:
-        kept, record = await services_of(request).inferences.read(f"inf_{named[1]}", actor)
+        kept, record = await services_of(request).inferences.read(inference, actor)
     except NotFound:
         return [], 0
     if kept.state != "done":
         return [], 0
     mine = resources_of(kept, record, house, kind)
-    open_to = _open(actor, kept, mine, _conditions(request, actor, kind, "r"))
-    return [one for one in open_to if one["id"] == identifier], record.version
+    seen = open_to(actor, kept, mine, conditions(request, actor, kind, "r"))
+    return [one for one in seen if one["id"] == identifier], record.version
 
 
 async def reader(request: Request, kind: str, right: str) -> Actor:
@@ -235,68 +232,6 @@ async def reader(request: Request, kind: str, right: str) -> Actor:
     if kind != "Device" and not asks:
         check_scope(actor, kind, right)
     return actor
-
-
-def _conditions(request: Request, actor: Actor, kind: str, right: str) -> list[list[Wanted]]:
-    """What the SMART scopes open of a type: any of these, all of each. None: nothing."""
-    base, now = address(request), fhir_base(request).clock()
-    alternatives = openings(actor.scopes, kind, right)
-    found = (conditions_of(kind, one, base=base, now=now) for one in alternatives)
-    return [one for one in found if one is not None]
-
-
-def _open(
-    actor: Actor, kept: Kept, resources: list[Json], conditions: list[list[Wanted]]
-) -> list[Json]:
-    """The resources of an answer that the scope that asked the question opens, or a SMART scope."""
-    assert kept.answer is not None
-    if may_ask(actor.scopes, kept.answer["capability"]):
-        return resources
-    return [one for one in resources if any(all(w.holds(one) for w in each) for each in conditions)]
-
-
-def resources_of(kept: Kept, record: Record, house: House, kind: str) -> list[Json]:
-    """The resources of one type in a kept answer, as they stand at this base."""
-    entries = kept.as_fhir(house)["entry"]
-    local = {entry["fullUrl"]: _name(entry["resource"]) for entry in entries}
-    meta = {"versionId": str(record.version), "lastUpdated": kept.started}
-    return [
-        _relinked(entry["resource"], local)
-        | {"meta": entry["resource"].get("meta", {}) | meta}
-        for entry in entries
-        if entry["resource"]["resourceType"] == kind
-    ]  # fmt: skip
-
-
-def _name(resource: Json) -> str:
-    return f"{resource['resourceType']}/{resource.get('id')}"
-
-
-def _relinked(value: Any, local: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {name: local.get(item, item) if name == "reference" else _relinked(item, local)
-                for name, item in value.items()}  # fmt: skip
-    return [_relinked(item, local) for item in value] if isinstance(value, list) else value
-
-
-def _devices(house: House) -> list[Json]:
-    return sorted((*_tools(house), gateway_device()), key=lambda device: str(device["id"]))
-
-
-def _tools(house: House) -> list[Json]:
-    return [tool_device(one, one.version) for one in map(_outcome, house.tools.values())]
-
-
-def _outcome(tool: Tool) -> ToolOutcome:
-    return ToolOutcome(
-        tool=tool.tool,
-        vendor=tool.vendor,
-        product=tool.product,
-        version=tool.version,
-        status="answered",
-        reason=None,
-        mode=tool.mode,
-    )
 
 
 def _routes(kind: str) -> None:

@@ -14,7 +14,8 @@ from careweir_fhir.operation_outcome import Issue, operation_outcome
 @dataclass(frozen=True, slots=True)
 class Searchset:
     """One page. ``used`` are the parameters that were followed, ``following`` what a next page
-    needs beside them (None: there is none), ``issues`` what the caller should know.
+    needs beside them (None: there is none), ``issues`` what the caller should know, ``included``
+    what was asked to be brought along: it is no match and is not counted.
     """
 
     base: str
@@ -25,6 +26,7 @@ class Searchset:
     here: tuple[str, str] | None = None
     total: int | None = None
     issues: Sequence[Issue] = field(default=())
+    included: Sequence[Json] = field(default=())
 
     def bundle(self) -> Json:
         """The resource."""
@@ -36,7 +38,8 @@ class Searchset:
         bundle: Json = {"resourceType": "Bundle", "type": "searchset", "link": links}
         if self.total is not None:
             bundle["total"] = self.total
-        entries = [self._entry(resource) for resource in self.found]
+        entries = [self._entry(resource, "match") for resource in self.found]
+        entries += [self._entry(resource, "include") for resource in self.included]
         if self.issues:
             outcome = operation_outcome(self.issues)
             # It is no resource of this base; but each entry of a searchset needs an identity.
@@ -48,9 +51,9 @@ class Searchset:
         parameters = urlencode([*self.used, *([more] if more else [])])
         return f"{self.base}/{self.kind}" + (f"?{parameters}" if parameters else "")
 
-    def _entry(self, resource: Json) -> Json:
+    def _entry(self, resource: Json, mode: str) -> Json:
         return {
-            "fullUrl": f"{self.base}/{self.kind}/{resource['id']}",
+            "fullUrl": f"{self.base}/{resource['resourceType']}/{resource['id']}",
             "resource": resource,
-            "search": {"mode": "match"},
+            "search": {"mode": mode},
         }

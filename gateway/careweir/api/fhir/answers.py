@@ -1,0 +1,82 @@
+"""The resources of a kept answer, as far as a reader's scopes open them, and the tools in use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from careweir.access import Actor
+from careweir.access.scopes import may_ask, openings
+from careweir.api.fhir.base import Json, address, fhir_base
+from careweir.api.fhir.result_types import Wanted, conditions_of
+from careweir.jobs.kept import Kept
+from careweir.stages import House
+from careweir.state import Record
+from careweir_fhir.context import ToolOutcome
+from careweir_fhir.device import gateway_device, tool_device
+from careweir_kit.tool import Tool
+
+
+def conditions(request: Request, actor: Actor, kind: str, right: str) -> list[list[Wanted]]:
+    """What the SMART scopes open of a type: any of these, all of each. None: nothing."""
+    base, now = address(request), fhir_base(request).clock()
+    alternatives = openings(actor.scopes, kind, right)
+    found = (conditions_of(kind, one, base=base, now=now) for one in alternatives)
+    return [one for one in found if one is not None]
+
+
+def open_to(
+    actor: Actor, kept: Kept, resources: list[Json], alternatives: list[list[Wanted]]
+) -> list[Json]:
+    """The resources of an answer that the scope that asked the question opens, or a SMART scope."""
+    assert kept.answer is not None
+    if may_ask(actor.scopes, kept.answer["capability"]):
+        return resources
+    return [
+        one for one in resources if any(all(w.holds(one) for w in each) for each in alternatives)
+    ]
+
+
+def resources_of(kept: Kept, record: Record, house: House, kind: str) -> list[Json]:
+    """The resources of one type in a kept answer, as they stand at this base."""
+    entries = kept.as_fhir(house)["entry"]
+    local = {entry["fullUrl"]: name_of(entry["resource"]) for entry in entries}
+    meta = {"versionId": str(record.version), "lastUpdated": kept.started}
+    return [
+        _relinked(entry["resource"], local)
+        | {"meta": entry["resource"].get("meta", {}) | meta}
+        for entry in entries
+        if entry["resource"]["resourceType"] == kind
+    ]  # fmt: skip
+
+
+def name_of(resource: Json) -> str:
+    return f"{resource['resourceType']}/{resource.get('id')}"
+
+
+def _relinked(value: Any, local: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: local.get(item, item) if name == "reference" else _relinked(item, local)
+                for name, item in value.items()}  # fmt: skip
+    return [_relinked(item, local) for item in value] if isinstance(value, list) else value
+
+
+def devices(house: House) -> list[Json]:
+    return sorted((*_tools(house), gateway_device()), key=lambda device: str(device["id"]))
+
+
+def _tools(house: House) -> list[Json]:
+    return [tool_device(one, one.version) for one in map(_outcome, house.tools.values())]
+
+
+def _outcome(tool: Tool) -> ToolOutcome:
+    return ToolOutcome(
+        tool=tool.tool,
+        vendor=tool.vendor,
+        product=tool.product,
+        version=tool.version,
+        status="answered",
+        reason=None,
+        mode=tool.mode,
+    )
