@@ -112,7 +112,7 @@ SITES = ("north", "south", None)
 async def write_of_each_site(trail: AuditTrail) -> None:
     for number, site in enumerate(SITES):
         for entry in (intent(number), outcome(number)):
-            await trail.append(replace(entry, body=entry.body | {"site": site}))
+            await trail.append(replace(entry, body={**entry.body, "site": site}))
 
 
 def test_a_reader_of_one_site_finds_and_counts_nothing_of_another(backend: Backend) -> None:

@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,8 @@ NEEDED = [
 ]
 
 
-class Said(NamedTuple):
+@dataclass(frozen=True)
+class Said:
     """One problem: which resource of the list, how grave, where, in words."""
 
     index: int

@@ -111,7 +111,8 @@ async def _schema_known(db: asyncpg.Connection, findings: Findings) -> bool:
     for name, guarded, kept in await db.fetch(_TRIGGERS):
         if not (guarded and kept):
             findings.add(Problem("schema_changed", detail=f"a trigger of {name} is off"))
-    if tuple(await db.fetchval(_POLICIES)) != POLICIES:
+    policies = await db.fetchval(_POLICIES)
+    if policies is None or tuple(policies) != POLICIES:
         findings.add(
             Problem("schema_changed", detail="row security of entry is not as it was made")
         )
