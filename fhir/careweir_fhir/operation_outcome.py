@@ -47,7 +47,8 @@ IssueCode = Literal[
 class Issue:
     """One issue. ``text`` is our own words; ``expression`` is FHIRPath into what was sent.
 
-    ``coding`` is (system, code) for programs, where one issue type is not enough.
+    ``location`` names parameters of the address, as R4 has it: ``http.`` and the name. ``coding``
+    is (system, code) for programs, where one issue type is not enough.
     """
 
     severity: IssueSeverity
@@ -55,6 +56,7 @@ class Issue:
     text: str
     expression: tuple[str, ...] = ()
     coding: tuple[str, str] | None = None
+    location: tuple[str, ...] = ()
 
 
 def operation_outcome(issues: Sequence[Issue]) -> Json:
@@ -70,6 +72,7 @@ def _issue(issue: Issue) -> Json:
         severity=issue.severity,
         code=issue.code,
         details=compact(coding=[named] if named else None, text=issue.text),
+        location=list(issue.location),
         expression=list(issue.expression),
     )
 

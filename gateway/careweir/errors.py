@@ -57,8 +57,12 @@ class GatewayError(Exception):
 
 
 class CallerError(GatewayError):
-    """The request itself is what is wrong; repeating it unchanged cannot help."""
+    """The request itself is what is wrong; repeating it unchanged cannot help.
 
+    ``place`` is where, for who speaks FHIR: FHIRPath, or ``http.`` and the name of a parameter.
+    """
+
+    place: str | None = None
     status = 400
     code = "bad_request"
     title = "The request cannot be used"

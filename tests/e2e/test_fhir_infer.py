@@ -98,6 +98,60 @@ def test_what_cannot_be_used_is_an_operation_outcome_without_the_callers_values(
     assert gateway.calls() == before
 
 
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (parameters(purpose={}), "where(name='purpose')"),
+        (parameters(purpose={"valueCode": "NOT-A-PURPOSE"}), "where(name='purpose')"),
+        (parameters(site={"valueString": "nowhere"}), "where(name='site')"),
+        (parameters(unheard={"valueString": "x"}), ""),
+        (parameters(subject={"valueReference": {"reference": "Group/1"}}),
+         "where(name='subject')"),
+        (parameters(inputs={"resource": {"resourceType": "Bundle", "entry": 1}}),
+         "where(name='inputs')"),
+        (parameters(inputs={"resource": {"resourceType": "Patient", "id": "p1"}}),
+         "where(name='inputs').resource.resourceType"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_where_by_fhirpath(gateway: Served, body: Any, place: str) -> None:
+    (issue,) = ask(gateway, body).json()["issue"]
+
+    assert issue["expression"] == ["Parameters.parameter" + (f".{place}" if place else "")]
+    assert "location" not in issue
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("", 200), ("; fhirVersion=4.0", 200), ('; fhirVersion="4.0"', 200),
+     ("; fhirVersion=3.0", 415), ("; FHIRVersion=5.0", 415)],
+)  # fmt: skip
+def test_only_r4_is_read_and_served(gateway: Served, version: str, status: int) -> None:
+    kind = FHIR_JSON + version
+    assert ask(gateway, parameters(), **{"Content-Type": kind}).status_code == status
+
+    served = gateway.get("/fhir/Device", role="ed-physician").status_code
+    told = gateway.client.get("/fhir/metadata", headers={"Accept": kind}).status_code
+    asked = gateway.client.get("/fhir/metadata", params={"_format": kind}).status_code
+    assert served == 200
+    assert told == asked == (200 if status == 200 else 406)
+
+
+def test_a_question_may_be_answered_later(gateway: Served) -> None:
+    begun = ask(gateway, parameters(), Prefer="respond-async")
+    place = begun.headers["content-location"]
+
+    assert begun.status_code == 202
+    assert place.startswith(str(gateway.client.base_url))
+    headers = {"Authorization": f"Bearer {gateway.tokens['ed-physician']}", "Accept": FHIR_JSON}
+    for _ in range(100):
+        answer = gateway.client.get(place, headers=headers)
+        if answer.status_code != 202:
+            break
+    assert answer.status_code == 200
+    validate.check(answer.json())
+    assert kinds(answer.json()).count("Provenance") == 2
+
+
 def test_who_may_not_ask_is_refused_in_fhir(gateway: Served) -> None:
     denied = ask(gateway, parameters(), role="scheduler")
     unknown = gateway.client.post("/fhir/$infer", json=parameters())

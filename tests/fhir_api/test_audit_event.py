@@ -300,6 +300,14 @@ def test_what_cannot_be_used_is_refused_without_its_value(base: Base, query: str
     assert query.partition("=")[2] not in issue(response)["details"]["text"]
 
 
+@pytest.mark.parametrize(("query", "name"), [("date=yesterday", "date"), ("_count=x", "_count")])
+def test_a_refusal_names_the_parameter(base: Base, query: str, name: str) -> None:
+    told = issue(base.get(f"{PATH}?{query}"))
+
+    assert told["location"] == [f"http.{name}"]
+    assert "expression" not in told
+
+
 @pytest.mark.parametrize(
     ("accept", "query", "status"),
     [

@@ -50,10 +50,21 @@ def fhir_json(body: Any, *, status: int = 200) -> Response:
     )
 
 
-def refused(status: int, code: str, title: str, detail: str = "") -> Response:
-    """An OperationOutcome with one issue: our own words, never the caller's values."""
+def refused(
+    status: int, code: str, title: str, detail: str = "", *, place: str | None = None
+) -> Response:
+    """An OperationOutcome with one issue: our own words, never the caller's values.
+
+    Source: FHIR R4 OperationOutcome: a parameter stands in ``location`` as ``http.name``, an
+    element of what was sent in ``expression``.
+    """
     severity: IssueSeverity = "fatal" if status >= 500 else "error"
     kind: IssueCode = _ISSUES.get(code, "exception" if status >= 500 else "invalid")
     text = f"{title}: {detail}" if detail else title
-    issue = Issue(severity, kind, text, coding=(_CODES, code))
+    places = (place,) if place else ()
+    by_http = place is not None and place.startswith("http.")
+    issue = Issue(
+        severity, kind, text, coding=(_CODES, code),
+        location=places if by_http else (), expression=() if by_http else places,
+    )  # fmt: skip
     return fhir_json(operation_outcome([issue]), status=status)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from careweir.api import outcomes
 from careweir.errors import (
     AccessDenied,
+    CallerError,
     GatewayError,
     NotAuthenticated,
     QuestionInvalid,
@@ -45,11 +46,12 @@ def problem(status: int, code: str, title: str, detail: str = "", **more: Any) -
 
 
 def _refused(
-    where: str, /, status: int, code: str, title: str, detail: str = "", **more: Any
-) -> Response:
+    where: str, /, status: int, code: str, title: str, detail: str = "",
+    *, place: str | None = None, **more: Any
+) -> Response:  # fmt: skip
     """A problem document, or below the FHIR base an OperationOutcome."""
     if outcomes.is_below(where):
-        return outcomes.refused(status, code, title, detail)
+        return outcomes.refused(status, code, title, detail, place=place)
     return problem(status, code, title, detail, **more)
 
 
@@ -62,7 +64,10 @@ async def on_gateway_error(request: Request, error: Exception) -> Response:
     if isinstance(error, AccessDenied) and error.because:
         more["because"] = list(error.because)
     path = request.url.path
-    response = _refused(path, error.status, error.code, error.title, error.detail, **more)
+    place = error.place if isinstance(error, CallerError) else None
+    response = _refused(
+        path, error.status, error.code, error.title, error.detail, place=place, **more
+    )
     if isinstance(error, NotAuthenticated | ScopeMissing):
         response.headers["WWW-Authenticate"] = _challenge(request, error)
     if error.retry_after_s is not None or error.status == 503:

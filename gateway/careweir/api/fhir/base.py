@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -23,6 +23,8 @@ from careweir.errors import AccessDenied, CallerError, GatewayError, ScopeMissin
 Handler = Callable[[Request], Awaitable[Response]]
 _JSON = frozenset({"json", "application/json", "text/json", FHIR_JSON})
 _ANY = frozenset({"*/*", "application/*"})
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_R4 = frozenset({"4.0", "4.0.1"})
 
 
 class NotAcceptable(CallerError):
@@ -38,6 +40,11 @@ class ParameterInvalid(CallerError):
 
     code: ClassVar[str] = "parameter_invalid"
     title: ClassVar[str] = "A search parameter cannot be used"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        if _NAME.fullmatch(detail):
+            self.place = f"http.{detail}"
 
 
 class ParameterUnsupported(CallerError):
@@ -94,14 +101,15 @@ class FhirRoute(APIRoute):
 
 
 def check_media(accept: str | None, query: Mapping[str, str]) -> None:
-    """Raise NotAcceptable unless JSON is welcome; ``_format`` overrides the header.
+    """Raise NotAcceptable unless JSON of R4 is welcome; ``_format`` overrides the header.
 
-    Source: FHIR R4 http, section 3.1.0.1.11.
+    Source: FHIR R4 http, sections 3.1.0.1.11 and 3.1.0.1.9 (the parameter ``fhirVersion``).
     """
     wanted = query.get("_format")
     if wanted is not None:
+        kind = _acceptable(wanted)
         # In an address a "+" stands for a space.
-        kinds = {wanted.partition(";")[0].strip().lower().replace(" ", "+")}
+        kinds = {kind.replace(" ", "+")} if kind else set()
     else:
         kinds = {kind for part in (accept or "*/*").split(",") if (kind := _acceptable(part))}
     if not kinds & (_JSON | _ANY):
@@ -109,10 +117,16 @@ def check_media(accept: str | None, query: Mapping[str, str]) -> None:
 
 
 def _acceptable(part: str) -> str | None:
-    """One media type of an Accept header; None where ``q=0`` refuses it."""
+    """One media type of an Accept header; None where it is refused (``q=0``), or not of R4."""
     kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
     refused = any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-    return None if refused else kind
+    return None if refused or not is_r4(parameters) else kind
+
+
+def is_r4(parameters: Iterable[str]) -> bool:
+    """Whether the parameters of a media type name R4, or no version at all."""
+    pairs = (one.strip().lower().partition("=") for one in parameters)
+    return all(value.strip('" ') in _R4 for name, _, value in pairs if name == "fhirversion")
 
 
 def fhir_base(request: Request) -> FhirBase:

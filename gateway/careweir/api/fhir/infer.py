@@ -7,6 +7,7 @@ alone, under the status of ``/v1``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 
 from careweir import __version__
 from careweir.api import openapi
-from careweir.api.fhir.base import FhirRoute, Json, MediaTypeUnsupported, address
+from careweir.api.fhir.base import FhirRoute, Json, MediaTypeUnsupported, address, is_r4
 from careweir.api.outcomes import FHIR_JSON, fhir_json, refused
 from careweir.api.routes import asked
 from careweir.api.services import services_of
@@ -80,11 +81,31 @@ async def infer(request: Request) -> Response:
     """Ask every tool of a capability about one patient; the results as FHIR."""
     served = services_of(request)
     actor = await served.verifier.of(request)
-    kind = request.headers.get("content-type", FHIR_JSON).partition(";")[0].strip().lower()
-    if kind not in _BODIES:
-        raise MediaTypeUnsupported(f"send {FHIR_JSON}")
-    kept = await asked(request, served, actor, question_body(await request.body()))
-    return _response(kept, served.gateway.house)
+    kind, *more = request.headers.get("content-type", FHIR_JSON).split(";")
+    if kind.strip().lower() not in _BODIES or not is_r4(more):
+        raise MediaTypeUnsupported(f"send {FHIR_JSON} of R4")
+    try:
+        kept = await asked(request, served, actor, question_body(await request.body()))
+    except QuestionInvalid as error:
+        error.place = _place(error.path)
+        raise
+    return _response(kept, served.gateway.house, address(request).removesuffix("/fhir"))
+
+
+def _place(path: str | None) -> str | None:
+    """Where in the Parameters a fault of the question is, as FHIRPath; None where nobody knows."""
+    if path is None or path == "resourceType":
+        return "Parameters" if path else None
+    if path == "parameter":
+        return "Parameters.parameter"
+    named = re.fullmatch(r"parameter\[([a-z-]+)\]", path)
+    first, _, rest = path.removeprefix("context.").partition(".")
+    ours = {value: name for name, value in {**_PLAIN, **_CONTEXT, "tool": "tools"}.items()}
+    name = named[1] if named else ours.get(first, first)
+    if name not in PARAMETERS:
+        return None
+    below = f".resource.{rest}" if name == "inputs" and re.fullmatch(r"[A-Za-z.]+", rest) else ""
+    return f"Parameters.parameter.where(name='{name}'){below}"
 
 
 @router.get("/OperationDefinition/infer", openapi_extra=openapi.FHIR_OPEN)
@@ -93,10 +114,10 @@ async def definition(request: Request) -> Response:
     return fhir_json(operation_definition(address(request)))
 
 
-def _response(kept: Kept, house: House) -> Response:
+def _response(kept: Kept, house: House, root: str) -> Response:
     if kept.state == "running":
         response = Response(status_code=202)
-        response.headers["Content-Location"] = f"/v1/inferences/{kept.inference}"
+        response.headers["Content-Location"] = f"{root}/v1/inferences/{kept.inference}"
         return response
     if kept.problem is not None:
         found = kept.problem
