@@ -63,13 +63,18 @@ async def on_gateway_error(request: Request, error: Exception) -> Response:
         more["path"] = error.path
     if isinstance(error, AccessDenied) and error.because:
         more["because"] = list(error.because)
-    path = request.url.path
+    response = _told(request.url.path, error, **more)
+    if isinstance(error, NotAuthenticated | ScopeMissing):
+        response.headers["WWW-Authenticate"] = _challenge(request, error)
+    return response
+
+
+def _told(path: str, error: GatewayError, /, **more: Any) -> Response:
+    """What an error says, and when it is worth coming back."""
     place = error.place if isinstance(error, CallerError) else None
     response = _refused(
         path, error.status, error.code, error.title, error.detail, place=place, **more
     )
-    if isinstance(error, NotAuthenticated | ScopeMissing):
-        response.headers["WWW-Authenticate"] = _challenge(request, error)
     if error.retry_after_s is not None or error.status == 503:
         response.headers["Retry-After"] = str(error.retry_after_s or 5)
     return response
@@ -108,10 +113,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 def on_shutdown(path: str) -> Response:
     """The process ends before the answer is there: worth asking another replica."""
-    error = ShuttingDown("repeat it with the same Idempotency-Key", retry_after_s=1)
-    response = _refused(path, error.status, error.code, error.title, error.detail)
-    response.headers["Retry-After"] = "1"
-    return response
+    return _told(path, ShuttingDown("repeat it with the same Idempotency-Key", retry_after_s=1))
 
 
 def _methods_of(request: Request) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from careweir.errors import ConfigInvalid
 from careweir.fanout import Transport, Watchdog, Wire, read_networks, tls_of, vendor_pool
 from careweir.fanout.lease import leased
+from careweir.fanout.wire import Network
 from careweir.settings import Settings
 from careweir.stages import House
 from careweir.wiring.house import load_house, watched
@@ -18,8 +19,9 @@ from careweir_kit.tool import Tool
 
 def connected(house: House, settings: Settings, secrets: SecretFiles, clock: Clock) -> House:
     """A house with connections of its own; raises ConfigInvalid. Call within the event loop."""
+    networks = read_networks(settings.private_networks)
     pools = {
-        name: _pool(tool, settings, secrets, clock)
+        name: _pool(tool, settings, secrets, clock, networks)
         for name, tool in house.tools.items()
         if house.adapters[tool.adapter].manifest.transport == "http"
     }
@@ -43,7 +45,13 @@ def reader(
     return read
 
 
-def _pool(tool: Tool, settings: Settings, secrets: SecretFiles, clock: Clock) -> Transport:
+def _pool(
+    tool: Tool,
+    settings: Settings,
+    secrets: SecretFiles,
+    clock: Clock,
+    networks: tuple[Network, ...],
+) -> Transport:
     """A client for one tool that is reached over HTTP; refuses what cannot be right."""
     for url in (url for urls in tool.endpoints.values() for url in urls):
         local = url.startswith("http://127.0.0.1:")
@@ -54,5 +62,4 @@ def _pool(tool: Tool, settings: Settings, secrets: SecretFiles, clock: Clock) ->
     tls = None
     if tool.tls is not None:
         tls = tls_of(tool.tool, tool.tls, settings.secrets_dir, now=clock())
-    wire = Wire(read_networks(settings.private_networks), tls)
-    return vendor_pool(tool, secrets.of(tool), wire=wire)
+    return vendor_pool(tool, secrets.of(tool), wire=Wire(networks, tls))
