@@ -10,6 +10,7 @@ from collections.abc import Callable
 from careweir.mac import mac_of
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_SHIFTS = range(125, -1, -5)
 
 NewId = Callable[[str], str]
 
@@ -17,11 +18,7 @@ NewId = Callable[[str], str]
 def new_id(prefix: str) -> str:
     """``inf_01J…``: a ULID (48 bits of milliseconds, 80 random bits) behind a prefix."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    digits = []
-    for _ in range(26):
-        number, low = divmod(number, 32)
-        digits.append(_CROCKFORD[low])
-    return f"{prefix}_{''.join(reversed(digits))}"
+    return f"{prefix}_{''.join([_CROCKFORD[number >> shift & 31] for shift in _SHIFTS])}"
 
 
 class Pseudonyms:

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -55,12 +55,19 @@ _INSERT = (
     " created_us = excluded.created_us, expires_us = excluded.expires_us, sealed = excluded.sealed"
     " WHERE state_record.expires_us <= ?"
 )
+# What is wrong with one write, and not with the database.
+ITS_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, ValueError,
+           TypeError, OverflowError)  # fmt: skip
 _T = TypeVar("_T")
 
 
 class _Write(NamedTuple):
     work: Callable[[sqlite3.Connection], Any]
-    done: Future[Any]
+    done: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+_Ended = tuple[_Write, Any, Exception | None]  # what came of it, or why nothing did
 
 
 class SqliteBackend:
@@ -132,10 +139,11 @@ class SqliteBackend:
     async def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         if not self._writing.is_alive():
             raise StateUnavailable("the state database is closed")
-        done: Future[_T] = Future()
-        self._writes.put(_Write(work, done))
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[_T] = loop.create_future()
+        self._writes.put(_Write(work, done, loop))
         try:
-            return await asyncio.wrap_future(done)
+            return await done
         except (sqlite3.Error, OSError):
             raise StateUnavailable("the state database does not work", retry_after_s=1) from None
 
@@ -154,12 +162,13 @@ class SqliteBackend:
                     more = self._writes.get_nowait()
                     last = more is None
                     batch += [more] if more is not None else []
-            self._commit([one for one in batch if one.done.set_running_or_notify_cancel()])
+            _tell(self._commit([one for one in batch if not one.done.cancelled()]))
             if last:
                 break
         self._drop_writer()
 
-    def _commit(self, batch: list[_Write]) -> None:
+    def _commit(self, batch: list[_Write]) -> list[_Ended]:
+        """All of them in one transaction; one that cannot be stored leaves the others alone."""
         try:
             db = self._connection()
             db.execute("BEGIN IMMEDIATE")
@@ -167,11 +176,10 @@ class SqliteBackend:
             db.execute("COMMIT")
         except Exception as error:
             self._drop_writer()  # rolls back; the next batch connects anew
-            for one in batch:
-                one.done.set_exception(error)
-        else:
-            for one, result in zip(batch, results, strict=True):
-                one.done.set_result(result)
+            if isinstance(error, ITS_OWN) and len(batch) > 1:
+                return [ended for one in batch for ended in self._commit([one])]
+            return [(one, None, error) for one in batch]
+        return [(one, result, None) for one, result in zip(batch, results, strict=True)]
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
@@ -208,6 +216,23 @@ class SqliteBackend:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def _tell(ended: list[_Ended]) -> None:
+    """Wake an event loop once for all that it waits for."""
+    for loop in {one.loop for one, _, _ in ended}:
+        with suppress(RuntimeError):  # it has ended, and nobody waits
+            loop.call_soon_threadsafe(_settle, [each for each in ended if each[0].loop is loop])
+
+
+def _settle(ended: list[_Ended]) -> None:
+    for one, result, error in ended:
+        if one.done.done():
+            continue  # its caller was cancelled
+        if error is None:
+            one.done.set_result(result)
+        else:
+            one.done.set_exception(error)
 
 
 def _tag(db: sqlite3.Connection, row: Row, tags: Tags) -> None:
