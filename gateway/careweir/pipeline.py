@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from careweir.access import Actor, Decision
 from careweir.adjudication import Reading, SecondReader
-from careweir.errors import CallerError, Overloaded
+from careweir.errors import CallerError
 from careweir.fanout import Asked, Guards, Linger, Prepared, ask_all
 from careweir.ids import NewId, Pseudonyms
 from careweir.ladder import may_hedge, steps, why_no_previous
@@ -20,6 +19,7 @@ from careweir.log import log
 from careweir.metrics import Metrics
 from careweir.minimise import Chart, minimise, read_chart
 from careweir.outcome import http_status, outcome_of, retry_after
+from careweir.pace import Pace
 from careweir.previous import Previous, PreviousAnswers, marked
 from careweir.question import Answer, Question, Reply, rfc3339
 from careweir.source import Source, SourceUnavailable, fetch_chart, source_of
@@ -57,11 +57,13 @@ class Run:
         inference: its id, where it has one already.
         fence: false once another process may be answering the same question: nothing is sent then.
         resumed: somebody may have begun it before, so the record decides which tools are left.
+        arrived: loop time from which the deadline counts; None: from when it is asked.
     """
 
     inference: str | None = None
     fence: Callable[[], bool] = _always
     resumed: bool = False
+    arrived: float | None = None
 
 
 ONE_REQUEST = Run()
@@ -86,7 +88,7 @@ class Gateway:
         clock: Callable[[], datetime],
         new_id: NewId,
         guards: Guards,
-        in_flight_max: int,
+        pace: Pace,
         expecting: Expecting | None = None,
         lingering: Lingering | None = None,
     ) -> None:
@@ -99,9 +101,8 @@ class Gateway:
         self._clock = clock
         self._new_id = new_id
         self.guards = guards
-        self._in_flight_max = in_flight_max
-        self._in_flight = 0
-        self.metrics = Metrics(guards, in_flight=lambda: self._in_flight)
+        self.pace = pace
+        self.metrics = Metrics(guards, in_flight=lambda: pace.in_flight)
         self._expecting = expecting
         self._lingering = lingering
         self._last_status: dict[str, str] = {}
@@ -112,11 +113,12 @@ class Gateway:
         INVARIANT: two durable records enclose every disclosure: the intent of each attempt before
         its first byte leaves, the outcome before the answer is given.
         """
-        deadline = asyncio.get_running_loop().time() + question.deadline_ms / 1000
+        arrived = asyncio.get_running_loop().time() if run.arrived is None else run.arrived
+        deadline = arrived + question.deadline_ms / 1000
         check_words(self.house, question)
         inference = run.inference or self._new_id("inf")
         ledger = self._ledger.about(inference, actor, question, fence=run.fence)
-        with self._room(), ledger.telling():
+        with self.pace.room(arrived, deadline), ledger.telling():
             case, live, withheld = await self._begun(inference, question, actor, ledger, deadline)
             ledger.decided(case.decision, live, withheld)
             live, lost = still_to_ask(live, await ledger.asked_before() if run.resumed else {})
@@ -124,27 +126,29 @@ class Gateway:
             linger = self._lingering(inference, case.site) if self._lingering else None
             capability = case.house.capabilities[question.capability]
             hedges = may_hedge(capability, question, case.house.policies.purposes)
-            asked = Asked(ledger, rfc3339(case.as_of), deadline, self.guards, linger, hedges)
+            until = self.pace.tools_until(deadline)
+            asked = Asked(ledger, rfc3339(case.as_of), until, self.guards, linger, hedges)
             replies = await ask_all(live, asked, strategy=question.strategy)
-            replies += lost
-            replies += await self._stood_in(case, asked, replies)
-            replies += withheld_replies(withheld)
-            kept_as, previous = await self._said_before(case, live, replies)
-            replies = flagged(case.chart, live, marked(replies, previous))
-            findings = attributed(case, replies)
-            reading = await self._read_again(case, findings, live)
-            conflicts = reading.conflicts
-            outcome = outcome_of(replies, previous=bool(previous.rows))
-            ladder = steps(outcome, replies, previous.rows, previous.because)
-            receipt, *_ = await asyncio.gather(
-                ledger.answered(
-                    outcome, replies, conflicts, findings_json=digestible(findings, conflicts),
-                    previous=previous.rows, ladder=ladder, told_unsent=told_unsent(replies),
-                ),
-                self.second.remember(question.subject, reading),
-                self._keep(case, kept_as, replies, findings),
-            )  # fmt: skip
-            await self.second.open(question.subject, reading)
+            with self.pace.ending(until):
+                replies += lost
+                replies += await self._stood_in(case, asked, replies)
+                replies += withheld_replies(withheld)
+                kept_as, previous = await self._said_before(case, live, replies)
+                replies = flagged(case.chart, live, marked(replies, previous))
+                findings = attributed(case, replies)
+                reading = await self._read_again(case, findings, live)
+                conflicts = reading.conflicts
+                outcome = outcome_of(replies, previous=bool(previous.rows))
+                ladder = steps(outcome, replies, previous.rows, previous.because)
+                receipt, *_ = await asyncio.gather(
+                    ledger.answered(
+                        outcome, replies, conflicts, findings_json=digestible(findings, conflicts),
+                        previous=previous.rows, ladder=ladder, told_unsent=told_unsent(replies),
+                    ),
+                    self.second.remember(question.subject, reading),
+                    self._keep(case, kept_as, replies, findings),
+                )  # fmt: skip
+                await self.second.open(question.subject, reading)
         self._last_status.update({reply.tool: reply.status for reply in replies})
         self.metrics.answered(question.capability, outcome, replies)
         log.info("answered", inference=inference, capability=question.capability, outcome=outcome)
@@ -368,13 +372,3 @@ class Gateway:
                 kept_as, replies, findings, inference=case.inference, site=case.site,
                 age_max=policy.age_max,
             )  # fmt: skip
-
-    @contextmanager
-    def _room(self) -> Iterator[None]:
-        if self._in_flight >= self._in_flight_max:
-            raise Overloaded("too many questions at once", retry_after_s=1)
-        self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1

@@ -15,6 +15,7 @@ from functools import partial
 from statistics import quantiles
 from typing import Any, TypeVar
 
+from careweir.bench import deadline
 from careweir.bench.faulty import WELL_S, Book, Mood, Vendor, asked, guards, listening, prepared
 from careweir.bench.figure import Budget, Figure
 from careweir.bench.size import SEED, Size
@@ -34,6 +35,7 @@ def measure(size: Size) -> Iterator[Figure]:
     counted = Counted()
     for work in (overshoot, amplification, half_open, second_calls, swaps, memory, others):
         yield from asyncio.run(work(size, counted))
+    yield from deadline.measure(size)
     yield _figure("calls that no intent precedes", counted.without_intent, "calls",
                   counted.calls, "calls in all of the above", Budget(0, "value"))  # fmt: skip
 
