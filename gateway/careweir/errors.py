@@ -175,6 +175,22 @@ class QuestionInvalid(CallerError):
         self.path = path
 
 
+class Cancelled(CallerError):
+    """A question that was to be answered later and that its asker no longer wants answered."""
+
+    status = 410
+    code = "cancelled"
+    title = "The question was cancelled"
+
+
+class NotRunning(CallerError):
+    """The state of a question does not allow this: it has ended, or it was not given up."""
+
+    status = 409
+    code = "not_running"
+    title = "The question is not in a state for this"
+
+
 # --- time may mend it -------------------------------------------------------------------------
 
 

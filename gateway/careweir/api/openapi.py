@@ -49,6 +49,22 @@ RELEASE: dict[str, Any] = {
         "422": _refused("No reason, or one that is not on the list."),
     },
 }
+CANCEL: dict[str, Any] = {
+    "responses": {
+        "204": {"description": "Ended; what was sent before stays on the record."},
+        **_AUTH,
+        "404": _refused("No such question, or not of this application."),
+        "409": _refused("It has ended already."),
+    },
+}
+RESUME: dict[str, Any] = {
+    "responses": {
+        "202": {"description": "It is being answered again."},
+        **_AUTH,
+        "404": _refused("No such question, or its chart is not kept any more."),
+        "409": _refused("It was not given up."),
+    },
+}
 INFERENCE: dict[str, Any] = {
     "parameters": [
         {

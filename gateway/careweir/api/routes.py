@@ -44,27 +44,30 @@ async def infer(request: Request) -> Response:
 
 async def asked(request: Request, services: Services, actor: Actor, body: bytes) -> Kept:
     """Ask now, once for a key, or later, as the headers of the request say."""
-    key = checked_key(request.headers.get("idempotency-key"))
-    question = read_question(body, deadline_ms_default=services.deadline_ms_default)
-    if respond_async(request.headers.get("prefer")):
-        return await services.inferences.later(key, body, question, actor)
-    if key is not None:
-        return await services.inferences.once(key, body, question, actor)
-    return await services.inferences.now(question, actor)
+    async with services.gateway.pace.arriving() as arrived:
+        key = checked_key(request.headers.get("idempotency-key"))
+        question = read_question(body, deadline_ms_default=services.deadline_ms_default)
+        if respond_async(request.headers.get("prefer")):
+            return await services.inferences.later(key, body, question, actor)
+        if key is not None:
+            return await services.inferences.once(key, body, question, actor, arrived=arrived)
+        return await services.inferences.now(question, actor, arrived=arrived)
 
 
 @router.get("/v1/inferences", openapi_extra=openapi.LIST)
 async def work_list(
     request: Request,
-    status: Literal["unknown"] = "unknown",
+    status: Literal["unknown", "stuck"] = "unknown",
     after: str | None = None,
     limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
 ) -> Response:
-    """The work list: questions in which a tool was asked and nobody knows what it answered."""
+    """The work list: nobody knows what a tool answered, or the question could not be ended."""
     services, actor = services_of(request), await actor_of(request)
     if actor.role not in WORKERS:
         raise AccessDenied("the work list needs the role operator, auditor or privacy-officer")
-    rows = await services.inferences.unknown(site=actor.site, after=after, limit=limit)
+    rows = await services.inferences.answers.work_list(
+        {status: "yes"}, site=actor.site, after=after, limit=limit
+    )
     return json_response({"inferences": rows})
 
 
@@ -72,13 +75,29 @@ async def work_list(
 async def inference(request: Request, inference: str) -> Response:
     """An answer that was given or is being made: for who asked, while it is kept."""
     services, actor = services_of(request), await actor_of(request)
-    kept, _record = await services.inferences.read(inference, actor)
+    kept, _record = await services.inferences.answers.read(inference, actor)
     if kept.answer is not None and not may_ask(actor.scopes, kept.answer["capability"]):
         raise ScopeMissing(f"capability/{kept.answer['capability']}.infer")
     if kept.state != "running":
         await services.ledger.read(actor, what="answer", found=1)
     as_fhir = FHIR_JSON in request.headers.get("accept", "")
     return _rendered(kept, services, as_fhir=as_fhir, again=True)
+
+
+@router.delete("/v1/inferences/{inference}", openapi_extra=openapi.CANCEL)
+async def cancel(request: Request, inference: str) -> Response:
+    """End a question that is answered later: by who asked it; what was sent stays recorded."""
+    services, actor = services_of(request), await actor_of(request)
+    await services.inferences.cancel(inference, actor)
+    return Response(status_code=204)
+
+
+@router.post("/v1/inferences/{inference}/resume", openapi_extra=openapi.RESUME)
+async def resume(request: Request, inference: str) -> Response:
+    """Take up a question that was given up after several tries; on the record, by an operator."""
+    services, actor = services_of(request), await actor_of(request)
+    await services.inferences.resume(inference, actor)
+    return json_response({"id": inference, "status": "running"}, status=202)
 
 
 def _rendered(kept: Kept, services: Services, *, as_fhir: bool, again: bool = False) -> Response:

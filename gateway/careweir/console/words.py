@@ -32,7 +32,7 @@ TYPES = {
     "fetched": "Chart pulled", "outcome": "A tool's outcome", "withheld": "Tool kept out",
     "computed": "Computed here", "answer": "Answer given", "read": "Record read",
     "pushed": "Result sent by a vendor", "polled": "Vendor asked again",
-    "late": "Late result compared",
+    "late": "Late result compared", "job": "Waiting question changed",
     "policy": "Policy read again", "hold": "Tool held for a person",
     "conflict": "Conflict between tools",
     "open": "Gateway started", "close": "Gateway ended",
@@ -284,10 +284,17 @@ def _feedback(entry: Entry, _names: Names) -> str:
     return f"A person {did} the card of {entry.tool or 'the answer'}" + (f": {why}" if why else "")
 
 
+def _job(entry: Entry, _names: Names) -> str:
+    if entry.outcome == "cancelled":
+        return "Who had asked it wants no answer any more"
+    return "An operator had a question that was given up taken up again"
+
+
 _SENTENCES: dict[str, Callable[[Entry, Names], str]] = {
     "decision": _decision, "refusal": _refusal, "intent": _intent, "outcome": _outcome,
     "withheld": _withheld, "computed": _computed, "answer": _answer, "read": _read,
     "pushed": _pushed, "polled": _polled, "late": _late, "fetched": _fetched,
+    "job": _job,
     "policy": _policy, "hold": _hold,
     "key": _key, "archive": _archive, "open": _open, "close": _close, "recovered": _recovered,
     "spooled": _spooled, "conflict": _conflict, "feedback": _feedback,

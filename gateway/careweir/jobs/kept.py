@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from careweir.access import Actor
-from careweir.errors import GatewayError
+from careweir.errors import AnswerLost, GatewayError
 from careweir.question import Answer, Question, Reply
 from careweir.stages import House, bundle_of
 from careweir_fhir.bundle import ResultContext
@@ -94,10 +94,16 @@ class Kept(msgspec.Struct, frozen=True):
         return [row["tool"] for row in rows if row["status"] == "unknown"]
 
     @property
+    def stuck(self) -> bool:
+        """Was it given up, so that a person must look?"""
+        return (self.problem or {}).get("code") == AnswerLost.code
+
+    @property
     def tags(self) -> dict[str, str]:
         """By which it is found; the patient as a keyed hash."""
         tags = {"state": self.state, "client": client_tag(self.reader.client)}
         tags |= {"patient": self.patient_key} if self.patient_key else {}
+        tags |= {"stuck": "yes"} if self.stuck else {}
         return tags | ({"unknown": "yes"} if self.unknown_tools else {})
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from careweir.access import Actor
 from careweir.audit import AuditTrail, Entry, Query, Receipt
 
 
@@ -48,6 +49,18 @@ class LateLedger:
             client=sender.client,
             tool=tool,
             outcome=outcome,
+        )
+        return await self._trail.append(entry)
+
+    async def job(self, actor: Actor, inference: str, step: str) -> Receipt:
+        """What a person did with a question that is answered later: cancelled, or resumed."""
+        entry = Entry(
+            type="job",
+            body={"role": actor.role, "token": actor.jti, "site": actor.site},
+            inference=inference,
+            actor=actor.subject,
+            client=actor.client,
+            outcome=step,
         )
         return await self._trail.append(entry)
 

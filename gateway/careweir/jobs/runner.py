@@ -23,6 +23,7 @@ from careweir.state import Record, State
 KIND = "job"
 BEATS = 4  # renewals, and looks for what others dropped, in the time of one lease
 TAKES_MAX = 8
+DEATHS_SUSPECT = 3  # a job that so many processes died with runs beside no other such job
 RUNNING_MAX = 128
 AGAIN_FIRST_S = 2.0
 PAGE = 200
@@ -33,14 +34,18 @@ class _Lease(msgspec.Struct, frozen=True):
     owner: str
     until_us: int
     takes: int = 1
+    deaths: int = 0  # how often its owner was never heard of again
 
 
 class Job:
     """A job that this process has. ``held`` is false as soon as it may be somebody else's."""
 
-    def __init__(self, key: str, record: Record, *, takes: int, until: float) -> None:
+    def __init__(
+        self, key: str, record: Record, *, takes: int, until: float, deaths: int = 0
+    ) -> None:
         self.key = key
         self.takes = takes
+        self.deaths = deaths
         self.record = record
         self._until = until
 
@@ -68,12 +73,16 @@ Work = Callable[[Job], Awaitable[None]]
 class Runner:
     """Runs jobs of several sorts, each by its ``work``; ``give_up`` ends one that never works."""
 
-    def __init__(self, state: State, *, owner: str, lease_s: float) -> None:
+    def __init__(
+        self, state: State, *, owner: str, lease_s: float, running_max: int = RUNNING_MAX
+    ) -> None:
         self._state = state
         self._owner = owner
         self._lease_s = lease_s
+        self._running_max = running_max
         self._sorts: dict[str, tuple[Work, Work]] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._suspects: set[str] = set()
         self._scanning: asyncio.Task[None] | None = None
 
     def sort(self, name: str, work: Work, *, give_up: Work) -> None:
@@ -96,13 +105,20 @@ class Runner:
 
     def begin(self, sort: str, job: Job) -> None:
         """Start a reserved job, or leave it to the scan while too many run here."""
-        if job.held() and len(self._running) < RUNNING_MAX:
+        if job.held() and len(self._running) < self._running_max:
             self._spawn(sort, job)
 
     async def plan(self, sort: str, key: str, *, site: str | None, after_s: float) -> None:
         """Put a job on the list for whichever replica scans first, after so many seconds."""
         body = await self._lease(after_s, takes=0, owner="")
         await self._state.put_new(KIND, f"{sort}/{key}", body, site=site, tags=_OPEN)
+
+    async def drop(self, sort: str, key: str) -> None:
+        """Take a job off the list: here it ends now, elsewhere when its lease is to be renewed."""
+        name = f"{sort}/{key}"
+        await self._state.delete(KIND, name)
+        if (running := self._running.get(name)) is not None:
+            running.cancel()
 
     async def scan(self) -> None:
         """Take every job whose lease is over."""
@@ -138,21 +154,28 @@ class Runner:
     async def _take(self, record: Record, now_us: int) -> None:
         lease = msgspec.msgpack.decode(record.body, type=_Lease)
         sort, _, key = record.key.partition("/")
-        busy = record.key in self._running or len(self._running) >= RUNNING_MAX
+        busy = record.key in self._running or len(self._running) >= self._running_max
         if lease.until_us > now_us or busy or sort not in self._sorts:
             return
+        deaths = lease.deaths + bool(lease.owner)
+        if deaths >= DEATHS_SUSPECT and self._suspects:
+            return  # one at a time: the one that kills its process must not take others with it
         since, takes = asyncio.get_running_loop().time(), lease.takes + 1
-        body = await self._lease(self._lease_s, takes=takes)
+        body = await self._lease(self._lease_s, takes=takes, deaths=deaths)
         if (taken := await self._state.replace(replace(record, body=body))) is not None:
             if lease.owner:
                 log.info("job taken over", attempts=takes)
-            self._spawn(sort, Job(key, taken, takes=takes, until=since + self._lease_s))
+            until = since + self._lease_s
+            self._spawn(sort, Job(key, taken, takes=takes, until=until, deaths=deaths))
 
     def _spawn(self, sort: str, job: Job) -> None:
         name = job.record.key
         task = asyncio.create_task(self._run(sort, job), name="job")
         self._running[name] = task
         task.add_done_callback(lambda _done: self._running.pop(name, None))
+        if job.deaths >= DEATHS_SUSPECT:
+            self._suspects.add(name)
+            task.add_done_callback(lambda _done: self._suspects.discard(name))
 
     async def _run(self, sort: str, job: Job) -> None:
         work, give_up = self._sorts[sort]
@@ -182,7 +205,7 @@ class Runner:
             await asyncio.sleep(self._lease_s / BEATS)
             since = asyncio.get_running_loop().time()
             with suppress(StateUnavailable):  # the lease runs on; there is another try
-                body = await self._lease(self._lease_s, takes=job.takes)
+                body = await self._lease(self._lease_s, takes=job.takes, deaths=job.deaths)
                 kept = await self._state.replace(replace(job.record, body=body))
                 if kept is None:
                     break
@@ -191,13 +214,15 @@ class Runner:
 
     async def _let_go(self, job: Job, after_s: float) -> None:
         with suppress(StateUnavailable):  # then the lease runs out by itself
-            body = await self._lease(after_s, takes=job.takes, owner="")
+            body = await self._lease(after_s, takes=job.takes, deaths=job.deaths, owner="")
             await self._state.replace(replace(job.record, body=body))
 
-    async def _lease(self, seconds: float, *, takes: int, owner: str | None = None) -> bytes:
+    async def _lease(
+        self, seconds: float, *, takes: int, deaths: int = 0, owner: str | None = None
+    ) -> bytes:
         until = await self._state.now() + timedelta(seconds=seconds)
-        name = self._owner if owner is None else owner
-        return msgspec.msgpack.encode(_Lease(name, int(until.timestamp() * 1_000_000), takes))
+        name, until_us = self._owner if owner is None else owner, int(until.timestamp() * 1_000_000)
+        return msgspec.msgpack.encode(_Lease(name, until_us, takes, deaths))
 
     async def _scan_now_and_then(self) -> None:
         while True:

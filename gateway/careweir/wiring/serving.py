@@ -41,6 +41,7 @@ from careweir.jobs import (
 )
 from careweir.ledger import Ledger
 from careweir.log import log
+from careweir.pace import Pace
 from careweir.paths import policies_dir
 from careweir.pipeline import Gateway
 from careweir.previous import PreviousAnswers
@@ -93,8 +94,9 @@ class Serving:
         runner = Runner(kept.state, owner=kept.trail.writer, lease_s=self._settings.job_lease_s)
         gateway = self._gateway(kept, adjudication, sources, runner, closing)
         announcer = self._announcer(kept, runner, closing)
-        inferences = self._inferences(kept, gateway, runner, announcer)
         late = LateLedger(kept.trail)
+        inferences = self._inferences(kept, gateway, runner, announcer, late)
+        closing.push_async_callback(inferences.answers.close)
         LateResults(gateway, kept.state, runner, late, announce=announcer)
         Polls(gateway, kept.state, runner, late, clock=self._clock)
         verifier = TokenVerifier(
@@ -183,7 +185,7 @@ class Serving:
                 hold_s=self._given.hold_s,
                 failures_min=self._given.failures_min,
             ),
-            in_flight_max=self._settings.in_flight_max,
+            pace=Pace(self._settings.in_flight_max, clock=asyncio.get_running_loop().time),
             expecting=Expected(kept.state, self._clock, kept_s),
             lingering=Lingering(kept.state, runner, self._clock).about,
         )
@@ -221,7 +223,12 @@ class Serving:
         return Announcer(kept.state, runner, pool, hooks=hooks, secrets=secrets, clock=self._clock)
 
     def _inferences(
-        self, kept: _Kept, gateway: Gateway, runner: Runner, announcer: Announcer
+        self,
+        kept: _Kept,
+        gateway: Gateway,
+        runner: Runner,
+        announcer: Announcer,
+        ledger: LateLedger,
     ) -> Inferences:
         return Inferences(
             gateway,
@@ -231,6 +238,7 @@ class Serving:
             clock=self._clock,
             new_id=new_id,
             patient_key=kept.keys.patient_key,
+            ledger=ledger,
             announce=announcer,
         )
 

@@ -72,7 +72,8 @@ async def call(request: Request, name: str) -> Response:
     actor = asker if isinstance(asker, Actor) else actor_of(asker, given.user)
     templates = templates_for(gateway.house, capability, actor)
     question, cut = _question(request, capability, actor, asker, given, templates)
-    answer = await services_of(request).inferences.shown(question, actor)
+    async with gateway.pace.arriving() as arrived:
+        answer = await services_of(request).inferences.shown(question, actor, arrived=arrived)
     shown = cards(gateway.house, answer, cut=cut)
     await _cds(request).feedback.expect(answer, shown, site=question.site)
     return json_response({"cards": shown})

@@ -76,7 +76,7 @@ async def _others(request: Request, actor: Actor, inference: str) -> dict[str, J
     house = services.gateway.house
     seen = {name_of(one): one for one in devices(house)}
     try:
-        kept, record = await services.inferences.read(inference, actor)
+        kept, record = await services.inferences.answers.read(inference, actor)
     except NotFound:  # forgotten meanwhile
         return seen
     for kind in TYPES:

@@ -197,7 +197,7 @@ async def all_of(
     if kind == "Device":
         yield devices(house)
         return
-    answers = services_of(request).inferences.given_to(
+    answers = services_of(request).inferences.answers.given_to(
         actor, patient=patient, newest_first=control.newest_first
     )
     alternatives = conditions(request, actor, kind, "s")
@@ -215,7 +215,7 @@ async def _one(
     if inference is None:
         return [], 0
     try:
-        kept, record = await services_of(request).inferences.read(inference, actor)
+        kept, record = await services_of(request).inferences.answers.read(inference, actor)
     except NotFound:
         return [], 0
     if kept.state != "done":
