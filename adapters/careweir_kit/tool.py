@@ -136,6 +136,8 @@ class Tool(BaseModel):
     endpoints: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # site or "default" -> URLs
     auth: Auth = Auth()
     deadline_ms: int = Field(default=3000, gt=0, le=60_000)
+    # With respond-async; None: no longer than otherwise.
+    deadline_later_ms: int | None = Field(default=None, gt=0, le=3_600_000)
     late_poll_s: int = Field(default=900, ge=0, le=86_400)  # polled on after the deadline; 0: not
     attempts_max: int = Field(default=1, ge=1, le=5)
     idempotent: Literal["none", "key-header", "natural"] = "none"
@@ -155,6 +157,13 @@ class Tool(BaseModel):
         """A second request must be known as a repeat."""
         if self.hedge_after_ms is not None and self.idempotent == "none":
             raise ValueError("hedge_after_ms needs a tool that recognises repeats (idempotent)")
+        return self
+
+    @model_validator(mode="after")
+    def _later_is_longer(self) -> Tool:
+        """Who waits longer gets no less time."""
+        if self.deadline_later_ms is not None and self.deadline_later_ms < self.deadline_ms:
+            raise ValueError("deadline_later_ms must not be below deadline_ms")
         return self
 
     @field_validator("endpoints", mode="before")

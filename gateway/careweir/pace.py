@@ -12,6 +12,7 @@ or sent: it would help nobody and make the next one late as well.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
@@ -23,6 +24,7 @@ END_MAX_S: Final = 0.1  # one that took longer says little about the next
 LEARNS_UP, LEARNS_DOWN = 0.3, 0.02
 KEPT_BACK_MAX: Final = 0.5  # of what is left of the deadline
 WAITED_MAX: Final = 0.5  # of the deadline, before anybody looked at the question
+FOR_OTHERS: Final = 8
 ALWAYS: Final = 8  # so many are taken whatever was learnt
 
 
@@ -36,6 +38,7 @@ class Pace:
         self._in_flight_max = in_flight_max
         self._clock = clock
         self._deadlines: dict[object, float] = {}  # of the questions under way
+        self._asked_by: Counter[str] = Counter()  # how many of them, by application
         self._arrived = 0
         self._ending = 0
         self._ends = 0  # ever begun
@@ -58,10 +61,14 @@ class Pace:
             self._arrived -= 1
 
     @contextmanager
-    def room(self, arrived: float, deadline: float) -> Iterator[None]:
-        """Count a question while it is answered; raises Overloaded before anything is done."""
+    def room(self, arrived: float, deadline: float, client: str = "") -> Iterator[None]:
+        """Count a question while it is answered; raises Overloaded before anything is done.
+
+        The last eighth of all room is never taken by an application that holds the rest.
+        """
         now, key = self._clock(), object()
-        if self.in_flight >= self._in_flight_max:
+        most = self._in_flight_max - (self._in_flight_max // FOR_OTHERS if client else 0)
+        if self.in_flight >= self._in_flight_max or self._asked_by[client] >= most:
             raise Overloaded("too many questions at once", retry_after_s=1)
         late = now - arrived > (deadline - arrived) * WAITED_MAX
         ends_s = (self._until(deadline) + 1) * self._end_s
@@ -69,10 +76,12 @@ class Pace:
         if late or (full and self.in_flight >= ALWAYS):
             raise Overloaded("too busy to answer before this deadline", retry_after_s=1)
         self._deadlines[key] = deadline
+        self._asked_by[client] += 1
         try:
             yield
         finally:
             del self._deadlines[key]
+            self._asked_by -= Counter((client,))  # keeps no zeros
 
     def tools_until(self, deadline: float) -> float:
         """When tools are waited for no longer, so that the answer is there at ``deadline``."""

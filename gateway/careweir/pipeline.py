@@ -58,12 +58,14 @@ class Run:
         fence: false once another process may be answering the same question: nothing is sent then.
         resumed: somebody may have begun it before, so the record decides which tools are left.
         arrived: loop time from which the deadline counts; None: from when it is asked.
+        later: nobody waits for it, so tools may take the longer deadlines of their files.
     """
 
     inference: str | None = None
     fence: Callable[[], bool] = _always
     resumed: bool = False
     arrived: float | None = None
+    later: bool = False
 
 
 ONE_REQUEST = Run()
@@ -118,7 +120,7 @@ class Gateway:
         check_words(self.house, question)
         inference = run.inference or self._new_id("inf")
         ledger = self._ledger.about(inference, actor, question, fence=run.fence)
-        with self.pace.room(arrived, deadline), ledger.telling():
+        with self.pace.room(arrived, deadline, actor.client), ledger.telling():
             case, live, withheld = await self._begun(inference, question, actor, ledger, deadline)
             ledger.decided(case.decision, live, withheld)
             live, lost = still_to_ask(live, await ledger.asked_before() if run.resumed else {})
@@ -127,7 +129,8 @@ class Gateway:
             capability = case.house.capabilities[question.capability]
             hedges = may_hedge(capability, question, case.house.policies.purposes)
             until = self.pace.tools_until(deadline)
-            asked = Asked(ledger, rfc3339(case.as_of), until, self.guards, linger, hedges)
+            asked = Asked(ledger, rfc3339(case.as_of), until, self.guards, linger, hedges,
+                          actor.client, run.later)  # fmt: skip
             replies = await ask_all(live, asked, strategy=question.strategy)
             with self.pace.ending(until):
                 replies += lost

@@ -128,8 +128,90 @@ def test_who_could_not_be_served_in_time_does_not_even_wait() -> None:
     run_virtually(work())
 
 
+def test_one_application_that_floods_a_tool_takes_no_time_from_another() -> None:
+    """The other's calls take as long as they did alone, at every percentile."""
+
+    async def steady(flood: int) -> list[float]:
+        loop = asyncio.get_running_loop()
+        bulkhead = Bulkhead(16, 100, clock=loop.time)
+
+        async def call(party: str) -> float:
+            began = loop.time()
+            try:
+                entered = await bulkhead.enter(began + 4, party)
+            except Shed:
+                return -1.0
+            await asyncio.sleep(1)
+            bulkhead.leave(entered, party)
+            return loop.time() - began
+
+        flooding = [asyncio.create_task(call("floods")) for _ in range(flood)]
+        mine = []
+        for _ in range(40):
+            mine.append(asyncio.create_task(call("steady")))
+            flooding += [asyncio.create_task(call("floods")) for _ in range(flood // 10)]
+            await asyncio.sleep(0.6)
+        took = [await one for one in mine]
+        flooded = [await one for one in flooding]
+        assert not flood or -1.0 in flooded
+        return took
+
+    alone, beside = run_virtually(steady(0)), run_virtually(steady(1000))
+
+    assert min(alone) > 0
+    assert max(beside) <= 1.1 * max(alone)
+
+
+def test_parties_that_wait_are_served_in_turn_and_the_greatest_one_is_shed_first() -> None:
+    async def work() -> list[str]:
+        loop = asyncio.get_running_loop()
+        bulkhead = Bulkhead(1, 4, clock=loop.time)
+        served: list[str] = []
+
+        async def call(party: str, number: int) -> None:
+            try:
+                entered = await bulkhead.enter(loop.time() + 60, party)
+            except Shed:
+                served.append(f"no {party}{number}")
+                return
+            await asyncio.sleep(1)
+            served.append(f"{party}{number}")
+            bulkhead.leave(entered, party)
+
+        calls = [call("a", n) for n in range(5)] + [call("b", n) for n in range(2)]
+        tasks = [asyncio.create_task(one) for one in calls]
+        await asyncio.gather(*tasks)
+        assert (bulkhead.active, bulkhead.queued) == (0, 0)
+        return served
+
+    assert run_virtually(work()) == ["no a4", "no a3", "a0", "a1", "b0", "a2", "b1"]
+
+
+def test_a_share_is_never_exceeded_and_the_rest_stays_for_others() -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        bulkhead = Bulkhead(10, 10, clock=loop.time)
+        later = [asyncio.create_task(bulkhead.enter(loop.time() + 60, "later", share=0.5))
+                 for _ in range(8)]  # fmt: skip
+        await asyncio.sleep(0)
+        assert (bulkhead.active, bulkhead.queued) == (5, 3)
+        for _ in range(5):
+            await bulkhead.enter(loop.time() + 1, "at a screen")
+        bulkhead.leave(loop.time(), "later")
+        await asyncio.sleep(0)
+        assert (bulkhead.active, bulkhead.queued) == (10, 2)
+        for task in later:
+            task.cancel()
+        await asyncio.gather(*later, return_exceptions=True)
+
+    run_virtually(work())
+
+
+PARTIES = ("one", "two", "three")
+
+
 class QueueMachine(RuleBasedStateMachine):
-    """Places are never oversold, never lost, and given in the order of arrival."""
+    """Places are never oversold, never lost, and given to each party in the order of arrival."""
 
     PLACES, QUEUE = 3, 4
 
@@ -137,8 +219,8 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = VirtualLoop()
         self.bulkhead = Bulkhead(self.PLACES, self.QUEUE, clock=self.loop.time)
-        self.inside: list[float] = []
-        self.waiting: list[asyncio.Task[float]] = []
+        self.inside: list[tuple[float, str]] = []
+        self.waiting: list[asyncio.Task[tuple[float, str]]] = []
 
     def teardown(self) -> None:
         for task in self.waiting:
@@ -153,24 +235,27 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(asyncio.sleep(0))
         self.run(asyncio.sleep(0))
         done = [task for task in self.waiting if task.done()]
-        assert done == self.waiting[: len(done)] or any(t.exception() for t in done), "order"
+        for party in PARTIES:
+            mine = [task for task in self.waiting if task.get_name() == party]
+            ended = [task for task in done if task in mine]
+            assert ended == mine[: len(ended)] or any(t.exception() for t in ended), "order"
         for task in done:
             self.waiting.remove(task)
             if not task.cancelled() and task.exception() is None:
                 self.inside.append(task.result())
 
-    @rule(patience=st.floats(min_value=0.5, max_value=50))
-    def arrive(self, patience: float) -> None:
-        async def enter() -> float:
-            return await self.bulkhead.enter(self.loop.time() + patience)
+    @rule(patience=st.floats(min_value=0.5, max_value=50), party=st.sampled_from(PARTIES))
+    def arrive(self, patience: float, party: str) -> None:
+        async def enter() -> tuple[float, str]:
+            return await self.bulkhead.enter(self.loop.time() + patience, party), party
 
-        self.waiting.append(self.loop.create_task(enter()))
+        self.waiting.append(self.loop.create_task(enter(), name=party))
         self.settle()
 
     @precondition(lambda self: self.inside)
     @rule()
     def leave(self) -> None:
-        self.bulkhead.leave(self.inside.pop(0))
+        self.bulkhead.leave(*self.inside.pop(0))
         self.settle()
 
     @precondition(lambda self: self.waiting)
@@ -184,7 +269,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def leave_and_give_up_at_the_same_moment(self) -> None:
         task = self.waiting.pop(0)
-        self.bulkhead.leave(self.inside.pop(0))
+        self.bulkhead.leave(*self.inside.pop(0))
         task.cancel()
         self.settle()
 

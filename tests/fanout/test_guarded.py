@@ -328,3 +328,32 @@ def test_the_overloaded_are_told_so_and_nothing_of_them_is_on_the_record() -> No
         assert sum(event.startswith("intent") for event in book.events) == 3
 
     run_virtually(work())
+
+
+@pytest.mark.parametrize(("later", "status"), [(True, "answered"), (False, "timed_out")])
+def test_where_nobody_waits_a_tool_has_the_longer_time_of_its_file(
+    later: bool, status: str
+) -> None:
+    async def work() -> tuple[str, str]:
+        book = Book()
+        guards = guards_of(asyncio.get_running_loop())
+        one = of(Vendor(book, takes_s=60), deadline_ms=2000, deadline_later_ms=90_000)
+        for _ in range(30):
+            asked = replace(asked_by(900, book, guards), later=later)
+            [reply] = await ask_all([one], asked, strategy="all")
+            if not later:
+                break
+        return reply.status, guards.of(one.tool).state
+
+    assert run_virtually(work()) == (status, "closed")
+
+
+def test_a_tool_without_a_longer_time_takes_no_longer_when_nobody_waits() -> None:
+    async def work() -> float:
+        loop, book = asyncio.get_running_loop(), Book()
+        one = of(Vendor(book, takes_s=60), deadline_ms=2000)
+        began = loop.time()
+        await ask_all([one], replace(asked_by(900, book), later=True), strategy="all")
+        return loop.time() - began
+
+    assert run_virtually(work()) == pytest.approx(2.0)

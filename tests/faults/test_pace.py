@@ -121,6 +121,21 @@ def test_a_few_are_always_taken_and_never_more_than_the_limit() -> None:
             pass
 
 
+def test_one_application_leaves_room_for_another() -> None:
+    one = pace(Clock(0.0), in_flight_max=80)
+    with ExitStack() as under_way:
+        for _ in range(70):
+            under_way.enter_context(one.room(0.0, 60.0, "floods"))
+        with pytest.raises(Overloaded), one.room(0.0, 60.0, "floods"):
+            pass
+        for _ in range(10):
+            under_way.enter_context(one.room(0.0, 60.0, "steady"))
+        with pytest.raises(Overloaded), one.room(0.0, 60.0, "steady"):
+            pass
+    with one.room(0.0, 60.0, "floods"):
+        assert one.in_flight == 1
+
+
 def test_all_who_arrive_together_have_their_deadlines_from_then() -> None:
     async def work() -> list[float]:
         clock = Clock(0.0)

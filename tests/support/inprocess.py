@@ -34,12 +34,12 @@ CLOSED = "http://127.0.0.1:9"  # discard: nothing listens
 
 
 def bearer(
-    role: str = "ed-physician", purpose: str = "TREAT", scope: str = SCOPE
+    role: str = "ed-physician", purpose: str = "TREAT", scope: str = SCOPE, *, client: str = "ehr"
 ) -> dict[str, str]:
-    """The header of somebody in this role."""
+    """The header of somebody in this role, through an application."""
     now = int(datetime.now(UTC).timestamp())
     claims = {
-        "iss": "urn:issuer", "aud": "careweir", "sub": f"Practitioner/{role}", "client_id": "ehr",
+        "iss": "urn:issuer", "aud": "careweir", "sub": f"Practitioner/{role}", "client_id": client,
         "iat": now, "exp": now + 300, "scope": scope, "role": role,
         "purposes": [purpose],
     }  # fmt: skip

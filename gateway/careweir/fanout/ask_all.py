@@ -50,6 +50,7 @@ STATUS_OF: dict[type[VendorError], Status] = {
     VendorUnavailable: "unavailable",
 }
 RECORD_SLOW_S = 0.5
+LATER, LATER_SHARE = "later", 0.5  # they hold a tool's places for long: at most half of them
 _SAYS_WHEN = (VendorThrottled, VendorBusy, CircuitOpen, Shed)
 
 
@@ -63,6 +64,8 @@ class Asked:
     guards: Guards
     linger: Linger | None = None  # what asks on when a vendor is still at work at the deadline
     hedges: bool = False  # policy allows a slow tool to be sent the same a second time
+    client: str = ""  # the application that asks
+    later: bool = False  # nobody waits: tools may take their longer deadlines
 
 
 async def ask_all(prepared: Sequence[Prepared], asked: Asked, *, strategy: Strategy) -> list[Reply]:
@@ -113,7 +116,9 @@ async def ask_one(prepared: Prepared, asked: Asked, state: Progress) -> Reply:
     """Ask one tool, with retries where they are safe; never raises VendorError."""
     tool, loop = prepared.tool, asyncio.get_running_loop()
     started = loop.time()
-    deadline = min(asked.deadline, started + tool.deadline_ms / 1000)
+    allowed_ms = tool.deadline_later_ms if asked.later else None
+    deadline = min(asked.deadline, started + (allowed_ms or tool.deadline_ms) / 1000)
+    state.hurried = allowed_ms is None
     try:
         got = await _guarded(prepared, asked, deadline, state)
     except InputsMissing as error:
@@ -156,7 +161,12 @@ async def _guarded(prepared: Prepared, asked: Asked, deadline: float, state: Pro
         async def once(at: Prepared) -> Attempted:
             return await _recorded_attempt(at, asked, deadline, mine)
 
-        return await call(here, guard, once, deadline=deadline, progress=mine)
+        mine.hurried = state.hurried
+        party = LATER if asked.later else asked.client
+        share = LATER_SHARE if asked.later else 1.0
+        return await call(
+            here, guard, once, deadline=deadline, progress=mine, party=party, share=share
+        )
 
     if not asked.hedges or tool.hedge_after_ms is None:
         return await ask(prepared, state)

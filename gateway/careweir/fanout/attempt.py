@@ -91,6 +91,7 @@ class Errand:
     request_id: str
     as_of: str
     wait_s: float
+    left_s: float  # until the attempt's own deadline
 
 
 class Linger(Protocol):
@@ -160,8 +161,9 @@ async def attempt(
         nonlocal lingering
         if linger is not None and again.method == "GET":  # a job's address, no part of a chart
             lingering = True
+            left_s = deadline - asyncio.get_running_loop().time()
             await linger.begun(
-                Errand(prepared, intent.disclosure, again, request_id, as_of, wait_s)
+                Errand(prepared, intent.disclosure, again, request_id, as_of, wait_s, left_s)
             )
 
     try:

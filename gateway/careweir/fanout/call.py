@@ -28,21 +28,32 @@ class Progress:
     disclosure: str | None = None
     without: tuple[str, ...] = ()
     exchange_s: float = 0.0  # how long the vendor had the last attempt
+    hurried: bool = True  # else a slow answer says nothing of the vendor: it was given the time
 
 
 Once = Callable[[Prepared], Awaitable[Attempted]]
 
 
 async def call(
-    prepared: Prepared, guard: Guard, once: Once, *, deadline: float, progress: Progress
+    prepared: Prepared,
+    guard: Guard,
+    once: Once,
+    *,
+    deadline: float,
+    progress: Progress,
+    party: str = "",
+    share: float = 1.0,
 ) -> Attempted:
-    """Ask one tool under its guard; ``once`` records and makes one attempt. Raises VendorError."""
-    entered = await guard.bulkhead.enter(deadline)
+    """Ask one tool under its guard; ``once`` records and makes one attempt. Raises VendorError.
+
+    ``party`` and ``share``: whose call it is, and which part of the tool's places they may hold.
+    """
+    entered = await guard.bulkhead.enter(deadline, party, share=share)
     try:
         await guard.wait_out_pause(deadline)
         return await _over_endpoints(prepared, guard, once, deadline, progress)
     finally:
-        guard.bulkhead.leave(entered)
+        guard.bulkhead.leave(entered, party)
 
 
 async def _over_endpoints(
@@ -112,7 +123,7 @@ async def _through(
     except BaseException:
         breaker.abandoned(ticket)
         raise
-    breaker.succeeded(ticket, progress.exchange_s)
+    breaker.succeeded(ticket, progress.exchange_s if progress.hurried else 0.0)
     return got
 
 

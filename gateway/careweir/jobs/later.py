@@ -128,7 +128,9 @@ class Later:
         question = dataclasses.replace(
             read_question(sent.body, deadline_ms_default=1), deadline_ms=self._job_s * 1000
         )
-        run = Run(inference=job.key, fence=job.held, resumed=job.resumed or sent.resumed)
+        run = Run(
+            inference=job.key, fence=job.held, resumed=job.resumed or sent.resumed, later=True
+        )
         try:
             answer = await self._gateway.answer(question, _actor_in(sent.actor), run=run)
             ended = self._answers.ended(answer, kept)

@@ -101,7 +101,7 @@ class _OfInference:
                 KIND, errand.disclosure, body, site=self.site, expires_at=until + SPARE
             )
             if put.stored:
-                after_s = tool.deadline_ms / 1000 + errand.wait_s
+                after_s = errand.left_s + errand.wait_s
                 key = f"{errand.disclosure}-0"
                 await self.by.runner.plan(SORT, key, site=self.site, after_s=after_s)
             else:  # the vendor has named another place to ask at
