@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from careweir.conflicts.concepts import target_tokens
 from careweir.conflicts.memo import Memo
 from careweir.conflicts.words import plain
 from careweir_fhir.model import Coding, Severity
@@ -14,13 +15,19 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ClassRow(BaseModel):
-    """A class of drugs; ``duplicate`` is how much it matters to start two of them."""
+    """A class of drugs; ``duplicate`` is how much it matters to start two of them.
+
+    Words that hold all of one of ``words`` mean the class, in whatever order they stand. A
+    ``procedure`` brings a drug with it (a scan with contrast) but is done to one part of the body.
+    """
 
     model_config = _STRICT
 
     names: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
     duplicate: Severity | None = None
+    words: tuple[frozenset[str], ...] = ()
+    procedure: bool = False
 
 
 class IngredientRow(BaseModel):
@@ -91,6 +98,8 @@ class Drug(NamedTuple):
     id: str
     above: frozenset[str]
     label: str
+    procedure: bool = False
+    said: frozenset[str] = frozenset()  # the words that name it
 
 
 class DrugTable:
@@ -142,16 +151,29 @@ class DrugTable:
 
     def named(self, text: str) -> Drug | None:
         """The drug that words name: alone, or inside ``warfarin 5 mg oral tablet``."""
+        found = self._in_any_order(text)
+        if found is not None:
+            return found
         words = plain(text).split()
         for size in range(min(self._longest, len(words)), 0, -1):
             for start in range(len(words) - size + 1):
                 name = self._by_name.get(" ".join(words[start : start + size]))
                 if name is not None:
-                    return self._drug(name)
+                    return self._drug(name, frozenset(words[start : start + size]))
         return None
 
-    def _drug(self, name: str) -> Drug:
-        return Drug(name, self.above(name), name.replace("-", " "))
+    def _in_any_order(self, text: str) -> Drug | None:
+        tokens = target_tokens(text)
+        for name, row in self.data.classes.items():
+            for words in row.words:
+                if words <= tokens:
+                    return self._drug(name, words)
+        return None
+
+    def _drug(self, name: str, said: frozenset[str] = frozenset()) -> Drug:
+        row = self.data.classes.get(name)
+        procedure = row is not None and row.procedure
+        return Drug(name, self.above(name), name.replace("-", " "), procedure, said)
 
     def intended(self, a: Drug, b: Drug) -> bool:
         """Is this combination meant (dual antiplatelet therapy, bridging)?"""

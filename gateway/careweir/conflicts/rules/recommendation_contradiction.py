@@ -55,9 +55,10 @@ def _own_keys(advice: Advice) -> frozenset[str]:
 def _covering_keys(advice: Advice) -> frozenset[str]:
     if advice.exclusive is not None:
         return frozenset({f"exclusive:{advice.exclusive[1]}"})
-    if advice.drug is not None:
+    if advice.drug is not None and not advice.drug.procedure:
         return advice.drug.above
-    return advice.ids.union(f"token:{token}" for token in advice.tokens)
+    names = advice.ids if advice.drug is None else advice.drug.above
+    return names.union(f"token:{token}" for token in advice.tokens)
 
 
 def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
@@ -85,7 +86,9 @@ def _opposite(one: Advice, two: Advice, book: RuleBook) -> tuple[Severity, str] 
             continue
         for row in book.actions.opposites:
             if _matches(row, wanted.verb, against.verb):
-                severity = row.drug if wanted.drug is not None else row.other
+                drugs = (wanted.drug, against.drug)
+                grave = any(drug is not None and not drug.procedure for drug in drugs)
+                severity = row.drug if grave else row.other
                 return severity, f"{wanted.verb} and {against.verb} cannot both be followed"
     return None
 
@@ -98,15 +101,20 @@ def _covers(broad: Advice, narrow: Advice) -> bool:
     """Is the target of one the other's, or a class or broader action that holds it?"""
     if broad.exclusive is not None or narrow.exclusive is not None:
         return broad.exclusive == narrow.exclusive
-    if broad.drug is not None or narrow.drug is not None:
-        return (
-            broad.drug is not None
-            and narrow.drug is not None
-            and broad.drug.id in narrow.drug.above
-        )
+    scan = broad.drug is None and narrow.drug is not None and narrow.drug.procedure
+    if (broad.drug is not None or narrow.drug is not None) and not scan:
+        return _drug_covers(broad, narrow)
     if not broad.ids.isdisjoint(narrow.ids):
         return True
     return bool(broad.tokens) and broad.tokens <= narrow.tokens
+
+
+def _drug_covers(broad: Advice, narrow: Advice) -> bool:
+    if broad.drug is None or narrow.drug is None or broad.drug.id not in narrow.drug.above:
+        return False
+    if broad.drug.procedure and narrow.drug.procedure:  # a scan of the head is none of the knee
+        return broad.tokens - broad.drug.said <= narrow.tokens
+    return True
 
 
 def _excluded(one: Advice, two: Advice) -> tuple[Severity, str] | None:
