@@ -50,10 +50,11 @@ class Concept(NamedTuple):
     unpaired: bool = False
     single: bool = False
     history: bool = False
-    context: str | None = None  # history, family or hypothetical, where the words say so
+    context: str | None = None  # history, family, hypothetical or risk, where the words say so
     negated: bool = False
     horizon_s: int | None = None
     icd: str | None = None
+    base: str | None = None  # the concept that words narrow: heart failure, of "mild heart failure"
     usable: bool = True  # False: code and words contradict each other, or there are none
 
 
@@ -66,7 +67,10 @@ _CONTEXTS = (
     ("r o ", "hypothetical"),
     ("suspected ", "hypothetical"),
     ("possible ", "hypothetical"),
-    ("risk of ", None),
+    ("risk of ", "risk"),
+    ("risk for ", "risk"),
+    ("at risk of ", "risk"),
+    ("at risk for ", "risk"),
 )
 _NEGATIONS = ("no evidence of ", "absence of ", "negative for ", "without ", "no ", "not ")
 _FILLER = frozenset({"of", "the", "a", "an", "in", "on", "and", "due", "to", "side", "unspecified",
@@ -86,6 +90,8 @@ class _Words(NamedTuple):
 def read_words(text: str) -> _Words:
     """Take sides, negation, experiencer and horizon out of words; what is left is the key."""
     words, context, negated = plain(text), None, False
+    if text.lstrip().startswith("?"):
+        context = "hypothetical"
     for opening, meaning in _CONTEXTS:
         if words.startswith(opening):
             words, context = words[len(opening) :], meaning
@@ -216,7 +222,7 @@ class ConceptTable:
             return None
         concept = self._concept((name,))
         own = f"words:{words.key}"
-        return concept._replace(ids=(own,), above=concept.above.union({own}))
+        return concept._replace(ids=(own,), above=concept.above.union({own}), base=name)
 
     def _from_code(self, coding: Coding) -> Concept | None:
         if not coding.code:

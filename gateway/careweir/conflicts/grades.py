@@ -23,6 +23,7 @@ class Grade(NamedTuple):
 
 
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
+_SEVERITIES = frozenset({"mild", "moderate", "severe"})
 _LEADING = ("category", "grade", "stage", "class", "level", "score", "type", "group", "degree")
 
 
@@ -55,12 +56,13 @@ class GradeTable:
 
     def grade_of(self, finding: Finding, concept: Concept) -> Grade | None:
         """The grade that a finding gives, or None when scale or level cannot be read."""
-        named = finding.scale or self._names_scale(finding.code.display)
+        named = finding.scale or self.names_scale(finding.code.display)
         value = finding.value if named or isinstance(finding.value, str) else None
-        key = (finding.scale, value, finding.code.display, concept.icd)
+        key = (finding.kind, finding.scale, value, finding.code.display, concept.ids)
         return self._memo.get(key, lambda: self._grade_of(finding, concept))
 
-    def _names_scale(self, display: str | None) -> bool:
+    def names_scale(self, display: str | None) -> bool:
+        """Do words name a scale and nothing else?"""
         return display is not None and _key(display) in self._by_name
 
     def _grade_of(self, finding: Finding, concept: Concept) -> Grade | None:
@@ -68,7 +70,24 @@ class GradeTable:
             self._on_scale(finding)
             or (self.in_code(concept.icd) if concept.icd is not None else None)
             or self._in_words(finding.code.display)
+            or self._by_severity(finding, concept)
         )
+
+    def _by_severity(self, finding: Finding, concept: Concept) -> Grade | None:
+        """``severe`` as the value or in the words of an assertion, on the concept's own scale."""
+        if finding.kind != "assertion" or finding.scale is not None or not concept.ids:
+            return None
+        text = finding.code.display if finding.value is None else finding.value
+        said = _SEVERITIES.intersection(plain(text).split()) if isinstance(text, str) else ()
+        if len(said) != 1 or (finding.value is not None and plain(str(text)) not in said):
+            return None
+        [word] = said
+        own = self._by_name.get(_key(f"{concept.base or concept.ids[0]} severity"))
+        for name in (own, "severity-words"):
+            level = self._level(name, word) if name in self._levels else None
+            if name is not None and level is not None:
+                return Grade(name, level, word)
+        return None
 
     def _on_scale(self, finding: Finding) -> Grade | None:
         """A named scale with a value; the name may stand in the code's words instead."""
@@ -150,4 +169,7 @@ class TriageTable:
             words = str(int(number))
         levels = self._levels[name]
         level = levels.get(words, levels.get(_ROMAN.get(words, words)))
+        if level is None:  # ``5 - non urgent``: a number and its own words
+            head, _, rest = words.partition(" ")
+            level = levels.get(head) if levels.get(head) == levels.get(rest) else None
         return None if level is None else (name, level)

@@ -59,6 +59,7 @@ class GradeRow(BaseModel):
     icd10cm: dict[str, int] = {}
     words: dict[str, int] = {}
     steps: int | None = None
+    shared: bool = False
     source: str
     verified: bool = False
 
@@ -125,6 +126,7 @@ class AxisRow(BaseModel):
 
     axis: str
     severity: Severity
+    stem: int = 3
 
 
 class CodePair(BaseModel):

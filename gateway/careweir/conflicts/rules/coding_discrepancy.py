@@ -96,16 +96,19 @@ def _listed(one: str, two: str, book: RuleBook) -> tuple[Severity, str] | None:
 
 
 def _within_category(one: str, two: str, book: RuleBook) -> tuple[Severity, str] | None:
-    if _unspecific(one) or _unspecific(two):
-        return None
+    denied = _opposed(one, two, book)
+    if denied is not None or _unspecific(one) or _unspecific(two):
+        return denied
     axis = book.coding.single_axis.get(one[:3])
+    if axis is not None and one[: axis.stem] != two[: axis.stem]:
+        return None
     if axis is not None and not _one_axis_kin(one, two):
         return axis.severity, f"category {one[:3]} has one {axis.axis}"
     grades = (book.grades.in_code(one), book.grades.in_code(two))
     one_scale = len({grade.scale if grade else None for grade in grades}) == 1
     if grades[0] is not None and one_scale and grades[0] != grades[1]:
         return book.coding.within_category, f"one {grades[0].scale.replace('-', ' ')} only"
-    return _opposed(one, two, book)
+    return None
 
 
 def _unspecific(code: str) -> bool:
@@ -131,11 +134,21 @@ def _opposed(one: str, two: str, book: RuleBook) -> tuple[Severity, str] | None:
 def _denied(denying: str, saying: str) -> bool:
     """``T2DM without complications`` / ``T2DM with ...``; ``... without X`` / ``... with X``."""
     stem, without, denied = denying.rpartition(" without ")
-    if without and saying.startswith(f"{stem} with "):
-        said = saying.removeprefix(f"{stem} with ")
-        return denied.startswith("complication") or said.startswith(denied.split()[0])
+    plain_stem = denying.removesuffix(" uncomplicated")
+    if plain_stem != denying and saying.startswith(f"{plain_stem} with "):
+        return True
+    for found in re.finditer(" with ", saying) if without else ():
+        said = saying[found.end() :].removeprefix("unspecified ")
+        if _one_stem(stem, saying[: found.start()]):
+            return denied.startswith("complication") or said.startswith(denied.split()[0])
     stem, negation, denied = denying.partition(" not ")
     return bool(negation) and saying.startswith(f"{stem} {denied.split()[0]}")
+
+
+def _one_stem(one: str, other: str) -> bool:
+    """``chronic gastric ulcer`` / ``chronic or unspecified gastric ulcer``: one is in the other."""
+    first, second = ({*text.split()} - {"or", "unspecified"} for text in (one, other))
+    return first == second
 
 
 def _words(code: str) -> str:

@@ -23,6 +23,8 @@ from careweir.conflicts.sameness import (
 from careweir.conflicts.verdict import PairRule, Verdict, gravest, in_order, occasion, said
 from careweir_fhir.model import Severity
 
+_WITH_STAGE = len("L89.153")
+
 
 def grade_of(fact: Fact, book: RuleBook) -> Grade | None:
     """The grade that a current, present finding gives."""
@@ -47,11 +49,31 @@ def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
     one, two = grade_of(a, case.book), grade_of(b, case.book)
     if one is None or two is None or one.scale != two.scale or one.level == two.level:
         return None
+    if case.book.scales.grades[one.scale].shared and not _one_thing(a, b, case.book):
+        return None
     if a.place is not None and b.place is not None and a.place.id != b.place.id:
         return None
     if not same_occasion(a, b, window_s=_window_s(a, case.book)):
         return None
     return _weigh(a, one, b, two, case.book)
+
+
+def _one_thing(a: Fact, b: Fact, book: RuleBook) -> bool:
+    """Do both grade the same? Words that name the scale alone may be of anything."""
+    codes = (a.concept.icd or "", b.concept.icd or "")
+    if min(map(len, codes)) == _WITH_STAGE:  # the last character is the stage
+        return codes[0][:-1] == codes[1][:-1]
+    one, two = _graded(a, book), _graded(b, book)
+    if one is None or two is None:
+        return True
+    return not (one.isdisjoint(b.concept.above) and two.isdisjoint(a.concept.above))
+
+
+def _graded(fact: Fact, book: RuleBook) -> set[str] | None:
+    concept = fact.concept
+    names = {concept.base} if concept.base is not None else set(concept.ids)
+    known = any(name in book.concepts.rows for name in names)
+    return None if not known and book.grades.names_scale(fact.finding.code.display) else names
 
 
 def _weigh(a: Fact, one: Grade, b: Fact, two: Grade, book: RuleBook) -> Verdict | None:

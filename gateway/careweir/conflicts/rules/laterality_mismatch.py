@@ -77,7 +77,8 @@ def _assessed(fact: Fact, book: RuleBook) -> bool:
     finding = fact.finding
     if finding.scale is not None:
         return True
-    return finding.value is not None and book.grades.grade_of(finding, fact.concept) is not None
+    grade = book.grades.grade_of(finding, fact.concept) if finding.value is not None else None
+    return grade is not None and not book.scales.grades[grade.scale].shared
 
 
 def _said_elsewhere(a: Fact, b: Fact, case: Case) -> bool:
