@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from careweir.conflicts import RuleBook, detect
-from conflicts.families import amounts, codes, decisions
+from conflicts.families import amounts, codes, decisions, spellings
 from conflicts.families.case import Made
 
-FAMILIES = (*amounts.FAMILIES, *codes.FAMILIES, *decisions.FAMILIES)
+FAMILIES = (
+    *amounts.FAMILIES,
+    *codes.FAMILIES,
+    *decisions.FAMILIES,
+    *spellings.FAMILIES,
+)
 CASES_MIN = 40
 Family = Callable[[], Iterator[Made]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from careweir.conflicts.concepts import read_words
 from careweir.conflicts.memo import Memo
 from careweir.conflicts.units import Unit, UnitTable, convert, flavour
-from careweir.conflicts.words import number_from_text
+from careweir.conflicts.words import number_from_text, plain
 from careweir_fhir.model import Coding, Finding
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -134,9 +135,8 @@ def _same_analyte(a: Quantity, b: Quantity) -> bool:
 def amount_of(finding: Finding, quantities: QuantityTable, units: UnitTable) -> Amount | None:
     """The amount in a finding, or None when there is no number that can be read."""
     number, written = _number(finding.value), finding.unit
-    if number is None and isinstance(finding.value, str) and written is None:
-        head, _, tail = finding.value.strip().partition(" ")
-        number, written = number_from_text(head), tail.strip() or None
+    if number is None and isinstance(finding.value, str):
+        number, written = _number_and_unit(finding.value, written, units)
     quantity = quantities.resolve(finding.code) if number is not None else None
     if number is None or quantity is None:
         return None
@@ -157,6 +157,20 @@ def _number(value: float | int | str | None) -> float | None:
     return float(value)
 
 
+_WITH_UNIT = re.compile(r"([+-]?\d[\d.,]*)\s*(\D.*)$")
+
+
+def _number_and_unit(
+    text: str, said: str | None, units: UnitTable
+) -> tuple[float | None, str | None]:
+    """``6.8 mmol/L``; nothing where the unit is not known, or another one stands beside it."""
+    match = _WITH_UNIT.match(text.strip())
+    unit = units.read(match[2]) if match else None
+    if match is None or unit is None or (said is not None and units.read(said) != unit):
+        return None, said
+    return number_from_text(match[1]), match[2]
+
+
 def _in_own_unit(
     number: float, written: str | None, unit: Unit | None, quantity: Quantity
 ) -> float | None:
@@ -170,4 +184,19 @@ def _in_own_unit(
         return convert(number, unit, quantity.unit, molar_mass=row.molar_mass, charge=row.charge)
     if unit is not None and not row.unit:
         return number * unit.factor + unit.offset  # outside the table: base of its own dimension
-    return number if row.unitless and unit is None and not (written or "").strip("{}") else None
+    return number if row.unitless and unit is None and _no_unit(written, quantity) else None
+
+
+_UNIT_OF_COUNT = frozenset({"score", "point", "points", "unit", "units", "ratio", "index"})
+
+
+def _no_unit(written: str | None, quantity: Quantity) -> bool:
+    """Is what stands for a unit none? An annotation alone is unity; others repeat the name (INR).
+
+    Source: UCUM 2.1, section 2.2.2 (annotations).
+    """
+    text = (written or "").strip()
+    if not text or (text.startswith("{") and text.endswith("}")):
+        return True
+    names = " ".join((quantity.label, *quantity.row.names, quantity.row.unit or ""))
+    return set(plain(text).split()) <= _UNIT_OF_COUNT.union(plain(names).split())

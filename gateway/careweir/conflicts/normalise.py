@@ -8,7 +8,7 @@ from typing import NamedTuple
 from careweir.conflicts.advice import Advice, advice_of
 from careweir.conflicts.amounts import Amount, amount_of
 from careweir.conflicts.concepts import Concept
-from careweir.conflicts.risks import RiskClaim, risk_claim
+from careweir.conflicts.risks import RiskClaim, risk_claim, score_of
 from careweir.conflicts.rulebook import RuleBook
 from careweir.conflicts.sites import Place
 from careweir.conflicts.words import instant, plain, reference_tail
@@ -47,8 +47,23 @@ class Fact(NamedTuple):
 
 def only_reference(findings: Sequence[Finding]) -> str | None:
     """Where the case does not say whose it is: the one patient that its findings name."""
-    said = {f.subject_context for f in findings if f.subject_context and "/" in f.subject_context}
+    contexts = {finding.subject_context for finding in findings}
+    said = {text for text in contexts if text and _is_reference(text)}
     return reference_tail(said.pop()) if len(said) == 1 else None
+
+
+def _kind(finding: Finding, book: RuleBook) -> str:
+    """A named score of risk (NEWS2) that a tool sends as a measurement is compared as a risk."""
+    if finding.kind == "measurement" and score_of(finding, book) is not None:
+        known = book.quantities.resolve(finding.code)
+        if known is None or known.id not in book.quantities:
+            return "risk"
+    return finding.kind
+
+
+def _is_reference(text: str) -> bool:
+    """``Patient/1``, a URL or a URN, and not a token (``system|code``)."""
+    return ("/" in text or text.startswith("urn:")) and "|" not in text
 
 
 def claim_of(number: int, finding: Finding, book: RuleBook, own: str | None) -> Fact:
@@ -56,10 +71,14 @@ def claim_of(number: int, finding: Finding, book: RuleBook, own: str | None) -> 
 
     What cannot be read stays None and is not compared.
     """
-    code, kind = finding.code, finding.kind
+    code, kind = finding.code, _kind(finding, book)
     if kind == "recommendation" and finding.target is not None:
         code = finding.target
     concept = book.concepts.resolve(code)
+    score = score_of(finding, book) if kind == "risk" else None
+    if score is not None:  # a score is its name, whatever words stand around it
+        usable = concept.usable or not concept.ids
+        concept = concept._replace(ids=(f"score:{score}", *concept.ids), usable=usable)
     place = _place(finding, book)
     sides = _SIDES.get(finding.laterality or "") or concept.sides
     if sides is None and place is not None:
@@ -130,20 +149,22 @@ def _unspoken_polarity(finding: Finding, book: RuleBook) -> int:
 def _experiencer(
     finding: Finding, concept: Concept, book: RuleBook, own: str | None
 ) -> tuple[str | None, str]:
-    said = finding.subject_context
+    said, spoken = finding.subject_context, concept.context
+    if spoken == "risk":  # what a risk is always said of, and what an assertion of it is not
+        spoken = None if finding.kind == "risk" else "hypothetical"
     if said is None or not said.strip():
-        return concept.context, ""
-    words = plain(said)
+        return spoken, ""
+    words = plain(said.rpartition("|")[2])  # a token is a system and a code
     known = book.general.context_words.get(words)
     if known is None:
         known = _context_inside(words.split(), book)
-    if "/" in said and known != "family":
+    if _is_reference(said) and known != "family":
         tail = reference_tail(said)
-        return concept.context, "" if tail == own else tail
+        return spoken, "" if tail == own else tail
     if known is None:
         tail = reference_tail(said)
-        return ("other", "") if tail != own else (concept.context, "")
-    return (concept.context if known == "patient" else known), ""
+        return ("other", "") if tail != own else (spoken, "")
+    return (spoken if known == "patient" else known), ""
 
 
 def _context_inside(words: list[str], book: RuleBook) -> str | None:

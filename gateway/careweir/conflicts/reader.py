@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from careweir.conflicts.engine import detect
 from careweir.conflicts.rulebook import RuleBook
-from careweir.conflicts.words import number_from_text
+from careweir.conflicts.words import number_from_text, plain
 from careweir_fhir.model import Coding, Finding
 from careweir_kit.strict_json import JsonRefused, decode
 
@@ -29,7 +29,10 @@ _POLARITY = {
 }  # fmt: skip
 _LATERALITY = {
     "r": "right", "rt": "right", "right": "right", "l": "left", "lt": "left", "left": "left",
-    "both": "bilateral", "bilateral": "bilateral", "none": "none", "unknown": "unknown",
+    "b": "bilateral", "both": "bilateral", "bilateral": "bilateral", "bilat": "bilateral",
+    "none": "none", "midline": "none", "unknown": "unknown",
+    "od": "right", "os": "left", "ou": "bilateral",  # eyes
+    "24028007": "right", "7771000": "left", "51440002": "bilateral",  # SNOMED CT
 }  # fmt: skip
 _NUMBERS = ("confidence",)
 
@@ -161,7 +164,7 @@ def _soften(known: dict[str, Any]) -> None:
     if "polarity" in known:
         known["polarity"] = _POLARITY.get(str(known["polarity"]).casefold(), "indeterminate")
     if "laterality" in known:
-        known["laterality"] = _LATERALITY.get(str(known["laterality"]).casefold())
+        known["laterality"] = _laterality(known["laterality"])
     if "target" in known:
         known["target"] = _coding(known["target"])
     if "body_site" in known and isinstance(known["body_site"], dict):
@@ -180,6 +183,19 @@ def _soften(known: dict[str, Any]) -> None:
         known.pop("confidence", None)
     known["interval"] = _interval(known.get("interval"))
     known["dose"] = _dose(known.get("dose"))
+
+
+def _laterality(value: Any) -> str | None:
+    """``Left side``, ``OS``, SNOMED CT 7771000 or a coding of them; None if it is no side."""
+    if isinstance(value, dict):
+        coding = _coding(value)
+        value = coding["code"] if coding.get("code") in _LATERALITY else coding.get("display")
+    words = plain(str(value))
+    if words in _LATERALITY:
+        return _LATERALITY[words]
+    sides = {_LATERALITY[word] for word in words.split() if len(word) > 1 and word in _LATERALITY}
+    sides -= {"none", "unknown"}
+    return "bilateral" if len(sides) > 1 else next(iter(sides), None)
 
 
 _CONFIDENCE_KINDS = ("class_probability", "detection", "linking", "vendor_scale", "none")

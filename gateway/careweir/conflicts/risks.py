@@ -27,7 +27,7 @@ class RiskClaim(NamedTuple):
 
 def risk_claim(finding: Finding, concept: Concept, book: RuleBook) -> RiskClaim | None:
     """The claim of a risk finding, or None when neither number nor band can be read."""
-    score = _score(finding, book)
+    score = score_of(finding, book)
     horizon_s = _horizon(finding, concept, score)
     said_band = _said_band(finding, book.risk)
     if score is not None:
@@ -71,10 +71,13 @@ def _scored(
     )
 
 
-def _score(finding: Finding, book: RuleBook) -> str | None:
+def score_of(finding: Finding, book: RuleBook) -> str | None:
+    """The row of a named score that a finding is of, by its scale or its words."""
     for text in (finding.scale, finding.code.display):
         if text:
-            name = book.scores.get(read_words(text).key)
+            key = read_words(text).key
+            bare = " ".join(word for word in key.split() if word not in ("score", "total"))
+            name = book.scores.get(key) or book.scores.get(bare)
             if name is not None:
                 return name
     return None

@@ -25,7 +25,13 @@ class Unit:
     offset: float = 0.0
 
 
-_MICRO = str.maketrans({"µ": "u", "μ": "u", "²": "2", "³": "3", "×": "x", "·": "."})
+_MICRO = str.maketrans({"µ": "u", "μ": "u", "×": "x", "·": ".", "⁻": "-", "−": "-"})
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_POWER_RAISED = re.compile(r"10(?=[⁰¹²³⁴⁵⁶⁷⁸⁹])")
+_PER_POWER = re.compile(r"\.([A-Za-z]+)\^?-1$")
+# US hospitals write mc for micro, which the Joint Commission asks for instead of the sign.
+_MC = re.compile(r"\bmc(?=(?:[gl]|mol)\b)", re.IGNORECASE)
+_LITRE = re.compile(r"(?<=/)\s*lit(?:er|re)s?$", re.IGNORECASE)
 _ANNOTATION = re.compile(r"\{[^}]*\}|\[(?=(?:feu|ddu)\])|(?<=feu)\]|(?<=ddu)\]", re.IGNORECASE)
 _POWER = re.compile(r"^(?:x\s*)?10\s*(?:\*\*|\*|\^|e)?\s*([369]|12)\s*/\s*(.+)$")
 _FLAVOUR = re.compile(r"\b(FEU|DDU)\b", re.IGNORECASE)
@@ -39,8 +45,10 @@ def flavour(text: str) -> str | None:
 
 def tidy(text: str) -> str:
     """One spelling for a unit string: ``µmol/l`` -> ``umol/l`` (lower case), ``x10^9/L`` -> ..."""
-    bare = _FLAVOUR.sub("", _ANNOTATION.sub("", text.translate(_MICRO)))
+    plain = _POWER_RAISED.sub("10*", text).translate(_MICRO).translate(_RAISED)
+    bare = _FLAVOUR.sub("", _ANNOTATION.sub("", plain))
     bare = " ".join(bare.split()).strip() or text.strip()
+    bare = _PER_POWER.sub(r"/\1", _LITRE.sub("L", _MC.sub("u", bare.replace(" per ", "/"))))
     power = _POWER.match(bare.casefold())
     if power:
         return f"10*{power[1]}/{power[2].strip()}"

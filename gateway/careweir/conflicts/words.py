@@ -33,15 +33,21 @@ _GROUPED_POINT = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d+$")
 _GROUPED_COMMA = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)$")
 _GROUPED_SPACE = re.compile(r"[+-]?\d{1,3}([\u00a0\u202f ]\d{3})+([.,]\d+)?$")
 _AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}$")
+# The flag of a laboratory beside a number (HL7 v2 table 0078 and what is printed for it).
+_FLAG = re.compile(
+    r"(?:hh?|ll?)\s+(?=[+-]?\d)|(?<=\d)\s*(?:\*+|\(?\b(?:hh?|ll?|high|low|critical|abnormal)\)?)$",
+    re.IGNORECASE,
+)
 
 
 @lru_cache(maxsize=8192)
 def number_from_text(text: str) -> float | None:
     """A number as people write it, or None where two readings are possible.
 
-    ``5,5`` is 5.5 and ``1.234,5`` is 1234.5; ``1,234`` may be 1.234 or 1234 and is not read.
+    ``5,5`` is 5.5 and ``1.234,5`` is 1234.5; ``1,234`` may be 1.234 or 1234 and is not read. The
+    flag of a laboratory (``6.8 H``, ``6.8*``) is no part of the number.
     """
-    stripped = text.strip().replace("\u2212", "-").rstrip("%").strip()
+    stripped = _FLAG.sub("", text.strip().replace("\u2212", "-")).rstrip("%").strip()
     if _PLAIN_NUMBER.match(stripped):
         number = float(stripped)
         return number if abs(number) < 1e15 else None
@@ -93,6 +99,7 @@ _UNIT_SECONDS = {
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)[\s-]*([a-z]+?)s?$")
 _SPAN_INSIDE = re.compile(r"\b(\d+)[\s-]?(h|hr|hour|d|day|week|month|mo|year|yr)s?\b")
 _ISO = re.compile(r"p(?:(\d+)y)?(?:(\d+)m)?(?:(\d+)w)?(?:(\d+)d)?(?:t(?:(\d+)h)?(?:(\d+)m)?)?$")
+_WITHIN = re.compile(r"^(?:(?:with)?in|over)?\s*(?:the\s+)?(?:next|following|coming)?\s+(?=\d)")
 _NOW = frozenset({"now", "current", "immediate", "0", "0h", "pt0s", "pt0h", "p0d", "pt0m"})
 
 
@@ -107,7 +114,7 @@ def horizon_seconds(text: str) -> int | None:
 
     A month counts 30 days and a year 365, so ``P1M`` equals ``30d`` and ``12mo`` equals ``1y``.
     """
-    words = text.strip().casefold()
+    words = _WITHIN.sub("", text.strip().casefold())
     if words in _NOW:
         return 0
     iso = _ISO.match(words)
