@@ -148,3 +148,15 @@ def test_a_finding_as_the_contract_has_it_reads_as_one_that_must_be_guessed_at()
     assert read_finding(written) == read_finding(spelt)
     assert read_finding(quick) == read_finding({**quick, "polarity": "positive"})
     assert not read_finding(quick).fallback
+
+
+def test_of_several_codings_one_that_the_tables_know_is_taken() -> None:
+    snomed = {"system": "http://snomed.info/sct", "code": "36118008"}
+    icd = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "J93.9"}
+    concept = {"coding": [snomed, icd], "text": "Collapsed lung"}
+
+    code = read_finding({**DISAGREE[0], "code": concept}).code
+
+    assert (code.code, code.display) == ("J93.9", "Collapsed lung")
+    assert read_finding({**DISAGREE[0], "code": {"coding": [snomed]}}).code.code == "36118008"
+    assert read_finding({**DISAGREE[0], "code": {"coding": ["x", None]}}).code.code is None

@@ -252,7 +252,10 @@ class ConceptTable:
         above = frozenset(parts.ids).union(*(self.above(name) for name in claimed), claimed)
         exact = [n for c in icd10.prefixes(code) if f"icd:{c}" == parts.ids[0]
                  for n in self._by_code.get(("icd", c), ())]  # fmt: skip
-        ids = (parts.ids[0], *exact[:1])
+        named = [(meaning, f"words:{read_words(words).key}") for meaning, words in parts.names]
+        own = (words for meaning, words in named if meaning == parts.ids[0])
+        ids = tuple(dict.fromkeys((parts.ids[0], *exact[:1], *own)))
+        above = above.union(words for _, words in named)
         flags = [self.rows[name] for name in above if name in self.rows]
         return Concept(
             ids=ids,

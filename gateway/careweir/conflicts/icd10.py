@@ -53,6 +53,7 @@ class IcdCode:
     """A code taken apart: its ids from narrow to broad, its side, and whether it is a sequela."""
 
     ids: tuple[str, ...]  # the first is what the code itself means, side and encounter taken out
+    names: tuple[tuple[str, str], ...]  # (id, official words) of the code and all above it
     sides: frozenset[str] | None
     sequela: bool
     description: str
@@ -66,12 +67,16 @@ def take_apart(code: str) -> IcdCode | None:
         return None
     lowered = description.casefold()
     ids: list[str] = []
+    names: list[tuple[str, str]] = []
     for item in prefixes(code):
         meaning = _meaning(item)
-        if meaning is not None and meaning not in ids:
-            ids.append(meaning)
+        if meaning is not None:
+            names.append((meaning, _ENCOUNTER.sub("", (describe(item) or "").casefold())))
+            if meaning not in ids:
+                ids.append(meaning)
     return IcdCode(
         ids=tuple(ids),
+        names=tuple(names),
         sides=sides_in(re.sub(r"[^\w]+", " ", lowered)),
         sequela=lowered.endswith("sequela"),
         description=description,

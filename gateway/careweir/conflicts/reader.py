@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from careweir.conflicts.engine import detect
 from careweir.conflicts.rulebook import RuleBook
 from careweir.conflicts.words import number_from_text, plain
-from careweir_fhir.model import Coding, Finding
+from careweir_fhir.model import ICD10CM, LOINC, RADLEX, RXNORM, Coding, Finding
 from careweir_kit.strict_json import JsonRefused, decode
 
 MEMBERS_MAX = 10_000_000  # of one line: a hundred thousand findings with every field, three times
@@ -34,6 +34,7 @@ _LATERALITY = {
     "od": "right", "os": "left", "ou": "bilateral",  # eyes
     "24028007": "right", "7771000": "left", "51440002": "bilateral",  # SNOMED CT
 }  # fmt: skip
+_MAPPED = (ICD10CM, LOINC, RXNORM, RADLEX)  # of several codings, one that the tables know
 _NUMBERS = ("confidence",)
 
 
@@ -220,7 +221,12 @@ def _coding(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {}
     if isinstance(value.get("coding"), list) and value["coding"]:
-        return _coding(value["coding"][0]) if isinstance(value["coding"][0], dict) else {}
+        codings = [coding for coding in value["coding"] if isinstance(coding, dict)]
+        mapped = [
+            one for one in codings if str(one.get("system")).casefold().rstrip("/") in _MAPPED
+        ]
+        chosen = next(iter(mapped or codings), {})
+        return _coding({"display": _text(value.get("text")), **chosen})
     fields = {key: _text(value.get(key)) for key in ("system", "code", "display")}
     if fields["display"] is None:
         fields["display"] = _text(value.get("text"))
