@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from careweir.cli.conflicts import app
@@ -160,3 +161,28 @@ def test_of_several_codings_one_that_the_tables_know_is_taken() -> None:
     assert (code.code, code.display) == ("J93.9", "Collapsed lung")
     assert read_finding({**DISAGREE[0], "code": {"coding": [snomed]}}).code.code == "36118008"
     assert read_finding({**DISAGREE[0], "code": {"coding": ["x", None]}}).code.code is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"kind": "Assertion"},
+        {"code": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "J93.9"}]},
+        {"body_site": [{"display": "chest"}]},
+        {"polarity": "POSITIVE"},
+        {"confidence": "0,9"},
+        {"effective": {"start": "2026-03-02T08:00:00Z"}},
+        {"study": {"reference": "ImagingStudy/1"}},
+        {"status": {"coding": [{"code": "final"}]}},
+        {"value": [1]},
+        {"tool": None},
+    ],
+    ids=lambda odd: next(iter(odd)),
+)
+def test_an_oddly_written_finding_is_compared(rules: RuleBook, odd: dict[str, Any]) -> None:
+    one, other = ({**finding, "study": "ImagingStudy/1"} for finding in DISAGREE)
+
+    [answer] = detect_lines([_line(id="a", findings=[{**one, **odd}, other])], rules)
+
+    assert [conflict["between"] for conflict in answer["conflicts"]] == [[0, 1]]
+    assert "unreadable" not in answer

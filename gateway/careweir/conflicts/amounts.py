@@ -121,10 +121,19 @@ class QuantityTable:
         return self._quantities[by_code or by_words or ""]
 
 
+_BLOOD = frozenset({"blood", "serum", "plasma", "body", "arterial", "capillary", "venous"})
+
+
 def _measured_words(display: str) -> str:
-    """LOINC names carry property, system and method: ``Glucose [Mass/volume] in Blood``."""
-    head = display.partition(" in Serum")[0].partition(" [")[0]
-    return read_words(head).key
+    """LOINC names carry property, system and method: ``Glucose [Mass/volume] in Blood``.
+
+    Of blood, serum and plasma the name alone is left; sodium in urine is another quantity.
+    """
+    head, _, tail = display.partition(" [")
+    _, _, specimen = tail.partition("] in ")
+    if specimen and _BLOOD.isdisjoint(plain(specimen).split()):
+        return read_words(f"{head} {specimen}").key
+    return read_words(head.partition(" in Serum")[0]).key
 
 
 def _same_analyte(a: Quantity, b: Quantity) -> bool:

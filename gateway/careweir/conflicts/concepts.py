@@ -54,6 +54,7 @@ class Concept(NamedTuple):
     negated: bool = False
     horizon_s: int | None = None
     icd: str | None = None
+    age: str | None = None  # acute or chronic, where the words say so
     base: str | None = None  # the concept that words narrow: heart failure, of "mild heart failure"
     usable: bool = True  # False: code and words contradict each other, or there are none
 
@@ -63,6 +64,13 @@ _CONTEXTS = (
     ("history of ", "history"),
     ("personal history of ", "history"),
     ("h o ", "history"),
+    ("old ", "history"),
+    ("healed ", "history"),
+    ("remote ", "history"),
+    ("previous ", "history"),
+    ("prior ", "history"),
+    ("resolved ", "history"),
+    ("status post ", "history"),
     ("rule out ", "hypothetical"),
     ("r o ", "hypothetical"),
     ("suspected ", "hypothetical"),
@@ -75,6 +83,9 @@ _CONTEXTS = (
 _NEGATIONS = ("no evidence of ", "absence of ", "negative for ", "without ", "no ", "not ")
 _FILLER = frozenset({"of", "the", "a", "an", "in", "on", "and", "due", "to", "side", "unspecified",
                      "nos", "disease", "organism", "presence"})  # fmt: skip
+_IMPLIED = frozenset({"acute", "nontraumatic"})  # what a name means where it says nothing else
+_ACUTE = frozenset({"acute", "new", "recent"})
+_CHRONIC = frozenset({"chronic", "longstanding"})
 _SIDES = frozenset({"right", "left", "bilateral", "both"})
 
 
@@ -84,6 +95,7 @@ class _Words(NamedTuple):
     context: str | None
     negated: bool
     horizon_s: int | None
+    age: str | None
 
 
 @lru_cache(maxsize=8192)
@@ -102,7 +114,15 @@ def read_words(text: str) -> _Words:
             break
     words, horizon_s = split_horizon(words)
     kept = sorted({_singular(w) for w in words.split() if w not in _FILLER and w not in _SIDES})
-    return _Words(" ".join(kept), icd10.sides_in(words), context, negated, horizon_s)
+    return _Words(
+        " ".join(kept), icd10.sides_in(words), context, negated, horizon_s, _age(words.split())
+    )
+
+
+def _age(words: Iterable[str]) -> str | None:
+    """``acute``, ``chronic``, or None for neither and for acute on chronic."""
+    acute, chronic = (not ages.isdisjoint(words) for ages in (_ACUTE, _CHRONIC))
+    return None if acute is chronic else "acute" if acute else "chronic"
 
 
 def _singular(word: str) -> str:
@@ -210,13 +230,14 @@ class ConceptTable:
     def _from_words(self, words: _Words) -> Concept | None:
         name = self._by_words.get(words.key)
         if name is None:
-            rest = " ".join(w for w in words.key.split() if w not in ("acute", "nontraumatic"))
+            rest = " ".join(w for w in words.key.split() if w not in _IMPLIED)
             name = self._by_words.get(rest)
         return self._narrowed(words) if name is None else self._concept((name,))
 
     def _narrowed(self, words: _Words) -> Concept | None:
         """A known concept under words that narrow it: a kind of it, equal only to itself."""
-        rest = " ".join(w for w in words.key.split() if w not in self._modifiers)
+        dropped = self._modifiers.union(_IMPLIED)
+        rest = " ".join(w for w in words.key.split() if w not in dropped)
         name = self._by_words.get(rest)
         if name is None:
             return None
@@ -267,6 +288,7 @@ class ConceptTable:
             unpaired=parts.sides is None and any(row.unpaired for row in flags),
             history=any(row.history for row in flags),
             context="history" if parts.sequela else None,
+            age=_age(parts.description.casefold().split()),
             icd=code,
         )
 
@@ -320,6 +342,7 @@ def _with_words(concept: Concept, words: _Words | None) -> Concept:
         context=concept.context or words.context,
         negated=words.negated,
         horizon_s=words.horizon_s,
+        age=words.age or concept.age,
         usable=concept.usable and not clash,
     )
 

@@ -168,7 +168,9 @@ def _soften(known: dict[str, Any]) -> None:
         known["laterality"] = _laterality(known["laterality"])
     if "target" in known:
         known["target"] = _coding(known["target"])
-    if "body_site" in known and isinstance(known["body_site"], dict):
+    if isinstance(known.get("kind"), str):
+        known["kind"] = known["kind"].strip().casefold()
+    if isinstance(known.get("body_site"), dict | list):
         known["body_site"] = _coding(known["body_site"])
     if isinstance(known.get("value"), bool):
         known["value"] = "present" if known["value"] else "absent"
@@ -218,6 +220,8 @@ def _coding(value: Any) -> dict[str, Any]:
         return value.model_dump()
     if isinstance(value, str):
         return {"display": value}
+    if isinstance(value, list):
+        return _coding({"coding": value})
     if not isinstance(value, dict):
         return {}
     if isinstance(value.get("coding"), list) and value["coding"]:

@@ -1,7 +1,8 @@
 """One tool says present, another says absent, of one concept on one occasion.
 
 "No parent" excludes every child; "no child" says nothing of its parent. Absent without a side or
-place is absent everywhere; absent on one side contradicts only what is present on that side.
+place is absent everywhere; absent on one side contradicts only what is present on that side. An
+acute condition that is absent says nothing of a chronic one.
 Source: CONFLICTS section 2; severity high on the list of critical findings (concepts.yaml).
 """
 
@@ -42,6 +43,8 @@ def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
     if not (present.concept.usable and absent.concept.usable):
         return None
     if present.concept.above.isdisjoint(absent.concept.ids):
+        return None
+    if {present.concept.age, absent.concept.age} == {"acute", "chronic"}:
         return None
     if not (sides_meet(present, absent) and places_meet(present, absent)):
         return None
