@@ -11,6 +11,7 @@ import pytest
 
 from adjudication.world import World, pneumothorax, token, world
 from careweir.adjudication import Seen
+from careweir_fhir.model import Span
 
 ORIGIN = {"Origin": "http://gw"}
 
@@ -49,7 +50,9 @@ def disagree(here: World, **more: Any) -> str:
         "radnote-cxr": Seen(("DiagnosticReport.conclusion",), {"Patient.birthDate": "role"}),
     }
     told = pneumothorax("lumen-cxr", laterality="left", explanation=("visible pleural line",))
-    name = here.answer(told, pneumothorax("radnote-cxr", "absent"), seen=seen, **more)
+    quoted = Span(start=0, end=15, text="No pneumothorax")
+    denied = pneumothorax("radnote-cxr", "absent", span=quoted, verified=False)
+    name = here.answer(told, denied, seen=seen, **more)
     return f"/console/conflicts/{name.conflicts[0].id}"
 
 
@@ -71,7 +74,8 @@ def test_one_conflict_side_by_side_with_evidence_and_what_one_did_not_see(here: 
     page = visit(here, "GET", disagree(here)).text
 
     for words in (
-        "visible pleural line", "Patient.birthDate", "role", "Patient/1", "1.0",
+        "visible pleural line", "“No pneumothorax”", "its code could not be checked",
+        "Patient.birthDate", "role", "Patient/1", "1.0",
         "No conflict of lumen-cxr has been settled yet", "2 Mar 2026",
     ):  # fmt: skip
         assert words in page
@@ -92,6 +96,7 @@ def test_a_verdict_by_form_settles_it(here: World) -> None:
     assert 'action="' + address + '/reopen"' in page
     visit(here, "POST", f"{address}/reopen", data={"rationale": "a second film"})
     assert [row["state"] for row in here.rows()] == ["open"]
+    assert "One finding is right, that of lumen-cxr" in visit(here, "GET", address).text
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,17 @@ def details_of(finding: Finding) -> list[tuple[str, str]]:
         ("Confidence", f"{sure:.0%} ({kind})" if isinstance(sure, int | float) else None),
         ("Whose", finding.get("subject_context")),
         ("Specimen", finding.get("specimen")),
+        ("Unsure", "its code could not be checked" if finding.get("verified") is False else None),
+        ("Lacks", "part of its answer" if finding.get("completeness") == "partial" else None),
     ]
     return [(name, str(said)) for name, said in facts if said]
+
+
+def evidence_of(finding: Finding) -> list[str]:
+    """What a tool gives as its reasons: the words that it read, then what it says of them."""
+    span = finding.get("span")
+    words = [f"“{span['text']}”"] if isinstance(span, Mapping) and span.get("text") else []
+    return [*words, *(str(line) for line in (finding.get("explanation") or ())[:12])]
 
 
 def moment_of(text: str | None) -> str:

@@ -20,6 +20,7 @@ from careweir.console.claims import (
     concept_of,
     details_of,
     due_in,
+    evidence_of,
     moment_of,
     severity_tone,
     system_of,
@@ -39,6 +40,7 @@ _AFTER = re.compile(r"([0-2])\.([0-9]{1,18})\.(cfl_[A-Z2-7]{26})")
 _WORDS: dict[str, Any] = {
     "claim_of": claim_of, "concept_of": concept_of, "details_of": details_of, "due_in": due_in,
     "severity_tone": severity_tone, "moment_of": moment_of, "system_of": system_of,
+    "evidence_of": evidence_of,
 }  # fmt: skip
 
 router = APIRouter(prefix="/console", route_class=Page, include_in_schema=False)
