@@ -50,7 +50,9 @@ def detected_issue(
         identifiedDateTime=context.recorded,
         author=to(gateway),
         implicated=[to(url) for url in implicated],
-        evidence=[{"code": [{"coding": [_rule(conflict)]}]}],
+        evidence=[
+            {"code": [{"coding": [_rule(conflict)]}], "detail": [to(url) for url in implicated]}
+        ],
         detail=words(conflict.reason),
     )
 
