@@ -86,7 +86,9 @@ _FILLER = frozenset({"of", "the", "a", "an", "in", "on", "and", "due", "to", "si
 _IMPLIED = frozenset({"acute", "nontraumatic"})  # what a name means where it says nothing else
 _ACUTE = frozenset({"acute", "new", "recent"})
 _CHRONIC = frozenset({"chronic", "longstanding"})
-_SIDES = frozenset({"right", "left", "bilateral", "both"})
+_SIDES = frozenset({"right", "left", "rt", "lt", "bilateral", "both"})
+_ONE = frozenset({"solitary", "single", "isolated", "sole", "only"})  # how many, not what
+_LETTER_FIRST = re.compile(r"^([lr]) (?=[a-z]{3})(?!spine\b)")  # "L hip", and not the lumbar spine
 
 
 class _Words(NamedTuple):
@@ -104,6 +106,7 @@ def read_words(text: str) -> _Words:
     words, context, negated = plain(text), None, False
     if text.lstrip().startswith("?"):
         context = "hypothetical"
+    words = _LETTER_FIRST.sub(lambda side: f"{side[1]}t ", words)
     for opening, meaning in _CONTEXTS:
         if words.startswith(opening):
             words, context = words[len(opening) :], meaning
@@ -203,7 +206,7 @@ class ConceptTable:
         by_words = self._from_words(words) if words else None
         by_code = self._from_code(coding)
         if by_code is None:
-            opaque = _opaque(coding, words)
+            opaque = _opaque(coding, words, self._modifiers)
             if by_words is None:
                 return _with_words(opaque, words)
             ids = (*by_words.ids, *(i for i in opaque.ids if i.startswith("code:")))
@@ -321,15 +324,25 @@ def _system(system: str | None) -> str | None:
     return "sct" if "snomed" in folded else folded
 
 
-def _opaque(coding: Coding, words: _Words | None) -> Concept:
-    """A code or words that the table does not know: equal only to itself."""
+def _opaque(coding: Coding, words: _Words | None, modifiers: frozenset[str]) -> Concept:
+    """A code or words that the table does not know: equal only to itself.
+
+    Words that narrow make a kind of what is left without them.
+    """
     ids: list[str] = []
+    base = None
     if coding.code:
         ids.append(f"code:{_system(coding.system) or ''}|{coding.code.strip().upper()}")
     if words is not None and words.key:
-        ids.append(f"words:{words.key}")
+        said = words.key.split()
+        named = " ".join(w for w in said if w not in _ONE) or words.key
+        broad = " ".join(w for w in named.split() if w not in modifiers.union(_IMPLIED))
+        ids.append(f"words:{named}")
+        base = f"words:{broad}" if broad and broad != named else None
     label = coding.display or coding.code or "no code"
-    return Concept(tuple(ids), frozenset(ids), label.strip().casefold()[:80], usable=bool(ids))
+    above = frozenset(ids if base is None else (*ids, base))
+    label = label.strip().casefold()[:80]
+    return Concept(tuple(ids), above, label, base=base, usable=bool(ids))
 
 
 def _with_words(concept: Concept, words: _Words | None) -> Concept:

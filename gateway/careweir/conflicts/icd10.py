@@ -13,7 +13,7 @@ from functools import lru_cache
 from careweir_kit import icd10cm
 
 _SHAPE = re.compile(r"^[A-Z][0-9A][0-9A-Z](\.[0-9A-Z]{1,4})?$")
-_SIDE_WORDS = {"right": "R", "left": "L", "bilateral": "LR", "both": "LR"}
+_SIDE_WORDS = {"right": "R", "left": "L", "lt": "L", "rt": "R", "bilateral": "LR", "both": "LR"}
 _NO_MEANING = frozenset({"unspecified", "nos", "right", "left", "bilateral", "both", "side"})
 _ENCOUNTER = re.compile(r",\s*(initial encounter|subsequent encounter|sequela).*$")
 _NOTE_CODES = re.compile(r"\(([^()]*)\)")

@@ -32,6 +32,7 @@ class Place(NamedTuple):
     sides: frozenset[str] | None
     organ: str | None
     label: str
+    known: bool = True
 
 
 class SiteTable:
@@ -81,4 +82,4 @@ class SiteTable:
 
 def _own_place(key: str, sides: frozenset[str] | None, text: str) -> Place:
     name = f"words:{key}"
-    return Place(name, frozenset({name}), sides, None, text.strip().casefold()[:60])
+    return Place(name, frozenset({name}), sides, None, text.strip().casefold()[:60], known=False)

@@ -55,6 +55,8 @@ def _elsewhere(a: Fact, b: Fact) -> bool:
     assert b.place is not None
     if a.place.id in b.place.above or b.place.id in a.place.above:
         return False
+    if a.place.known != b.place.known:  # "right apex" may be in the right upper lobe
+        return False
     if a.finding.laterality and b.finding.laterality and a.sides and b.sides:
         return not a.sides.isdisjoint(b.sides)  # opposite fields: laterality_mismatch speaks
     return True
