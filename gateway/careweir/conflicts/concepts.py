@@ -276,7 +276,11 @@ class ConceptTable:
         above = frozenset(parts.ids).union(*(self.above(name) for name in claimed), claimed)
         exact = [n for c in icd10.prefixes(code) if f"icd:{c}" == parts.ids[0]
                  for n in self._by_code.get(("icd", c), ())]  # fmt: skip
-        named = [(meaning, f"words:{read_words(words).key}") for meaning, words in parts.names]
+        named = [
+            (meaning, f"words:{read.key}")
+            for meaning, read in ((meaning, read_words(text)) for meaning, text in parts.names)
+            if read.context is None and not read.negated  # a family history is none of one's own
+        ]
         own = (words for meaning, words in named if meaning == parts.ids[0])
         ids = tuple(dict.fromkeys((parts.ids[0], *exact[:1], *own)))
         above = above.union(words for _, words in named)
