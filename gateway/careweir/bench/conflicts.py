@@ -4,7 +4,7 @@ The findings are assertions, risks and measurements of eight tools over many stu
 none, a few or many contradict each other, as in a long stay. The baseline puts the same findings
 into buckets by study and code and does nothing else: no detector that compares like with like can
 do less. What is above it with no conflict is the reading of every field that could make a
-difference; what is above that is finding and wording the conflicts (about 35 us each). The last
+difference; what is above that is finding and wording the conflicts (about 20 us each). The last
 figure is growth: time per finding at the largest size over that at the smallest; a detector that
 compared all pairs would show about ten there.
 """
