@@ -81,8 +81,8 @@ _CONTEXTS = (
     ("at risk for ", "risk"),
 )
 _NEGATIONS = ("no evidence of ", "absence of ", "negative for ", "without ", "no ", "not ")
-_FILLER = frozenset({"of", "the", "a", "an", "in", "on", "and", "due", "to", "side", "unspecified",
-                     "nos", "disease", "organism", "presence"})  # fmt: skip
+_FILLER = frozenset({"of", "the", "a", "an", "in", "on", "and", "due", "to", "side", "sided",
+                     "unspecified", "nos", "disease", "organism", "presence"})  # fmt: skip
 _IMPLIED = frozenset({"acute", "nontraumatic"})  # what a name means where it says nothing else
 _ACUTE = frozenset({"acute", "new", "recent"})
 _CHRONIC = frozenset({"chronic", "longstanding"})

@@ -14,6 +14,12 @@ _SPELLINGS = (
     ("tumour", "tumor"), ("ischaem", "ischem"), ("leuko", "leuco"), ("paed", "ped"),
     ("orrhoea", "orrhea"), ("centre", "center"), ("gynaec", "gynec"), ("foet", "fet"),
 )  # fmt: skip
+# SNOMED CT ends a fully specified name with the kind of thing that it is.
+_TAG = re.compile(
+    r"\s*\((?:finding|disorder|procedure|situation|event|substance|product|observable entity|"
+    r"qualifier value|morphologic abnormality|body structure|regime/therapy)\)\s*$"
+)
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z]{2})")  # PleuralEffusion, but not pH or HbA1c
 _PUNCTUATION = re.compile(r"[^\w%+.]+")
 _DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")
 
@@ -21,7 +27,8 @@ _DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")
 @lru_cache(maxsize=8192)
 def plain(text: str) -> str:
     """Lower case, American spelling, single spaces, no punctuation: a key for equal words."""
-    words = _DOT.sub(" ", _PUNCTUATION.sub(" ", text.casefold().replace("'s", "")))
+    bare = _TAG.sub("", _CAMEL.sub(" ", text).casefold())
+    words = _DOT.sub(" ", _PUNCTUATION.sub(" ", bare.replace("'s", "")))
     for british, american in _SPELLINGS:
         words = words.replace(british, american)
     return " ".join(words.replace("_", " ").split())

@@ -151,4 +151,37 @@ def risk(number: int, value: float, horizon: str) -> Any:
     )
 
 
-FAMILIES = (spelt_units, spelt_numbers, spelt_sides, spelt_experiencers, spelt_horizons)
+EQUAL = ("Pneumothorax (finding)", "Pneumothorax (disorder)", "PNEUMOTHORAX", "Pneumothorax NOS",
+         "Acute pneumothorax", "Pneumothorax, unspecified", "collapsed lung", "PTX")  # fmt: skip
+NARROWER = ("small apical pneumothorax", "Moderate pneumothorax", "large pneumothorax",
+            "tension pneumothorax", "basal pneumothorax")  # fmt: skip
+SAME = (("PleuralEffusion", "pleural effusion"), ("pleural-effusion", "Pleural Effusion"),
+        ("lung_opacity", "LungOpacity"), ("Failure, heart, congestive", "congestive heart failure"),
+        ("Pulmonary oedema", "pulmonary edema"), ("Œdème pulmonaire", "œdème pulmonaire"),
+        ("BI-RADS finding", "BiRads finding"))  # fmt: skip
+
+
+def spelt_concepts() -> Iterator[Made]:
+    """Names of one finding, and names of kinds of it. Source: SNOMED CT editorial guide (tags)."""
+    high: Expected = ("assertion_contradiction", "high")
+    absent = said(2, "J93.9", "absent")
+    for words in (*EQUAL, *NARROWER):
+        yield Made(f"{words}-denied", "none excludes this one", (said(1, words), absent), high)
+        yield Made(f"{words}-agreed", "there is one", (said(1, words), said(2, "J93.9")), None)
+    for words in NARROWER:
+        denied = said(1, words, "absent")
+        yield Made(f"no-{words}", "another kind may be there", (denied, said(2, "J93.9")), None)
+    for one, two in SAME:
+        yield Made(f"{one}-{two}", "one name", (said(1, one), said(2, two)), None)
+        yield Made(f"{one}-{two}-denied", "one name", (said(1, one), said(2, two, "absent")),
+                   ("assertion_contradiction", "moderate"))  # fmt: skip
+
+
+FAMILIES = (
+    spelt_units,
+    spelt_numbers,
+    spelt_sides,
+    spelt_experiencers,
+    spelt_horizons,
+    spelt_concepts,
+)
