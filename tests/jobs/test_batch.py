@@ -57,6 +57,11 @@ class Batch:
 
         asyncio.run(main())
 
+    def go(self) -> None:
+        """Let workers begin, those of now and those to come."""
+        wait_for(lambda: len(self.lines("worker")) == self.started)
+        (self.folder / "go").touch()
+
     def plan(self, names: Iterable[str]) -> None:
         async def work(runner: Runner) -> None:
             for name in names:
@@ -86,6 +91,7 @@ def test_an_item_that_kills_its_process_is_given_up_and_takes_no_other_with_it(
 ) -> None:
     good = [f"good-{n}" for n in range(6)]
     batch.plan([good[0], "poison", *good[1:]])
+    batch.go()
 
     ends = []
     while not ends or (ends[-1] != 0 and len(ends) < STARTS_MAX):
@@ -101,9 +107,10 @@ def test_an_item_that_kills_its_process_is_given_up_and_takes_no_other_with_it(
 def test_a_batch_that_is_paused_cancelled_in_part_and_moved_to_more_workers_ends_once(
     batch: Batch,
 ) -> None:
-    items = [f"item-{n:02}" for n in range(24)]
+    items = [f"item-{n:02}" for n in range(100)]
     batch.plan(items)
     two = [batch.start() for _ in range(2)]
+    batch.go()
     wait_for(lambda: len(batch.lines("done")) >= 4)
 
     for one in two:

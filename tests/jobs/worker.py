@@ -1,7 +1,8 @@
 """A worker process of the batch tests: it runs jobs until none is open.
 
-``worker.py DATA POSTGRES_URL RESULTS NAME`` writes a line to RESULTS for each job that it begins
-and ends, two at a time. A job whose key begins with ``poison`` kills the process.
+``worker.py DATA POSTGRES_URL RESULTS NAME`` writes a line to RESULTS when it can be told to end and
+for each job that it begins and ends, two at a time. It begins none before DATA/go is there. A job
+whose key begins with ``poison`` kills the process.
 """
 
 from __future__ import annotations
@@ -58,12 +59,14 @@ async def main(folder: Path, url: str | None, file: str, name: str) -> None:
     end = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
     runner.sort(SORT, work, give_up=give_up)
-    runner.start()
     told(results, "worker", name)
+    while not (folder / "go").exists():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.02)
+    runner.start()
     while not end.is_set() and await state.find(KIND, site=None, tags={"open": "yes"}, limit=1):
         with suppress(TimeoutError):
             await asyncio.wait_for(end.wait(), 0.05)
-    await runner.close(drain_s=2)
+    await runner.close(drain_s=30)
     await state.close()
 
 
