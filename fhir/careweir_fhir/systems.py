@@ -20,6 +20,8 @@ DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _AI = "http://hl7.org/fhir/uv/aitransparency/"
 AI_DEVICE_TYPE = _AI + "CodeSystem/AIdeviceTypeCS"
 AI_CONFIDENCE = _AI + "StructureDefinition/AIconfidence"
+AI_INPUTS = _AI + "CodeSystem/AIinputsCS"
+MODEL_CARD = _AI + "StructureDefinition/aitransparency.modelCardDescription"
 
 CONFLICT_TYPE = "urn:careweir:conflict-type"
 CONFLICT_RULE = "urn:careweir:conflict-rule"

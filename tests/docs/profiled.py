@@ -13,6 +13,7 @@ from careweir.api.cds.cards import OVERRIDE_REASONS, OVERRIDE_SYSTEM
 from careweir_fhir import systems
 
 HL7: Final = "http://hl7.org/fhir/"
+CARD: Final = {"coding": [{"system": systems.AI_INPUTS, "code": "AIModelCard"}]}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Profile:
     title: str
     says: str
     rules: tuple[Rule, ...]
+    name: str = ""  # where a type has several
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,16 @@ PROFILES: Final = (
                 Rule("content.attachment.data", "The text itself.", low=1),
                 Rule("content.attachment.url", "It leads nowhere else.", high="0"),
             )),
+    Profile("DocumentReference", "What is set up here of an AI tool",
+            "About no patient, and not its maker's own model card.", (
+                Rule("type", "A model card.", low=1, value=("patternCodeableConcept", CARD)),
+                Rule("subject", "It is about no patient.", high="0"),
+                Rule("author", "The gateway wrote it.", low=1, high="1", targets=_DEVICE),
+                Rule("content", "One text.", high="1"),
+                Rule("content.attachment.contentType", "Markdown.", low=1,
+                     value=("fixedCode", "text/markdown; charset=utf-8")),
+                Rule("content.attachment.data", "The text itself.", low=1),
+            ), "model-card"),
     Profile("ServiceRequest", "Order that a tool proposes",
             "A proposal and a draft: no order is placed by it.", (
                 _unsigned(codes="proposal-status"),

@@ -37,7 +37,7 @@ def _head(resource: str, url: str, name: str, title: str, **more: Any) -> Json:
 
 def profile(one: Profile) -> Json:
     """The StructureDefinition of one type."""
-    name = kebab(one.kind)
+    name = one.name or kebab(one.kind)
     return _head(
         "StructureDefinition", address("profile", name), name, one.title, description=one.says,
         fhirVersion="4.0.1", kind="resource", abstract=False, type=one.kind,

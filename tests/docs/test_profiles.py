@@ -71,5 +71,5 @@ def test_the_page_names_every_profile() -> None:
     page = (DOCS / "README.md").read_text("utf-8")
 
     for one in PROFILES:
-        assert f"(profiles/structure-definition-{kebab(one.kind)}.json)" in page
+        assert f"(profiles/structure-definition-{one.name or kebab(one.kind)}.json)" in page
     assert f"{len(published())} resources" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -223,3 +224,32 @@ def test_every_reading_is_on_the_record(gateway: Served) -> None:
     reads = found(gateway, "AuditEvent", role="auditor", patient=patient, _count="5")
 
     assert any("RiskAssessment" in str(event) for event in resources(reads))
+
+
+def test_a_tool_points_to_its_model_card_and_a_score_has_none(gateway: Served) -> None:
+    devices = gateway.get("/fhir/Device?_count=200", role="ed-physician").json()["entry"]
+    found = {one["resource"]["identifier"][0]["value"]: one["resource"] for one in devices
+             if "identifier" in one["resource"]}  # fmt: skip
+    place = found["acme-sepsis"]["extension"][0]["valueReference"]["reference"]
+    card = gateway.get(f"/fhir/{place}", role="ed-physician").json()
+    text = base64.b64decode(card["content"][0]["attachment"]["data"]).decode()
+
+    assert "extension" not in found["news2"]
+    assert "- answers: sepsis-risk" in text
+    assert "Observation: " in text
+    assert "ask its maker" in text
+    assert "subject" not in card
+    validate.check(card)
+
+
+def test_model_cards_are_in_no_search_about_a_patient(gateway: Served) -> None:
+    def found(query: str, role: str = "ed-physician") -> set[str]:
+        answer = gateway.get(f"/fhir/DocumentReference?_count=200{query}", role=role).json()
+        return {entry["resource"]["id"] for entry in answer.get("entry", [])}
+
+    cards = {one for one in found("&type=AIModelCard") if one.startswith("card-")}
+    assert len(cards) > 10
+    assert cards <= found("")
+    assert not cards & found("&patient=Patient/demo-septic")
+    assert not cards & found("&type=http://loinc.org|11506-3")
+    assert gateway.get("/fhir/DocumentReference/card-none").status_code == 404

@@ -7,6 +7,7 @@ than what these profiles use. HL7's validator says the same, where it is there.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -33,9 +34,11 @@ def profile_of(resource: Json) -> str | None:
         return None  # work of a person, not a tool's proposal
     if kind == "Provenance" and not _names_a_device(resource["agent"][0]["who"]):
         return None  # a person's step
-    urls = (url for url, one in published().items()
-            if one["resourceType"] == "StructureDefinition" and one["type"] == kind)  # fmt: skip
-    return next(urls, None)
+    if kind == "DocumentReference" and resource["id"].startswith("card-"):
+        return "urn:careweir:profile:model-card"
+    name = re.sub(r"(?<!^)([A-Z])", r"-\1", kind).lower()
+    url = f"urn:careweir:profile:{name}"
+    return url if url in published() else None
 
 
 def _names_a_device(who: Json) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import Request
@@ -15,6 +16,8 @@ from careweir.stages import House
 from careweir.state import Record
 from careweir_fhir.context import ToolOutcome
 from careweir_fhir.device import gateway_device, tool_device
+from careweir_fhir.model_card import CardFacts, model_card, with_card
+from careweir_fhir.result import is_ai
 from careweir_kit.tool import Tool
 
 
@@ -63,11 +66,34 @@ def _relinked(value: Any, local: dict[str, str]) -> Any:
 
 
 def devices(house: House) -> list[Json]:
+    """The gateway and every tool in use, an AI tool with its model card."""
     return sorted((*_tools(house), gateway_device()), key=lambda device: str(device["id"]))
 
 
-def _tools(house: House) -> list[Json]:
-    return [tool_device(one, one.version) for one in map(_outcome, house.tools.values())]
+def model_cards(house: House) -> list[Json]:
+    """A card for each AI tool; they are about no patient."""
+    return [model_card(_facts(tool)) for tool in house.tools.values() if is_ai(_outcome(tool))]
+
+
+def _tools(house: House) -> Iterator[Json]:
+    for one in map(_outcome, house.tools.values()):
+        device = tool_device(one, one.version)
+        yield with_card(device, one.tool, one.version) if is_ai(one) else device
+
+
+def _facts(tool: Tool) -> CardFacts:
+    return CardFacts(
+        tool=tool.tool,
+        vendor=tool.vendor,
+        product=tool.product,
+        version=tool.version,
+        description=tool.description,
+        capabilities=tool.capabilities,
+        told=tuple(f"{need.resource}: {', '.join(need.paths)}" for need in tool.needs),
+        risk_tier=tool.risk_tier,
+        region=tool.region,
+        lifecycle=tool.lifecycle,
+    )
 
 
 def _outcome(tool: Tool) -> ToolOutcome:

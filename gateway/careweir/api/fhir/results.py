@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 
 from careweir.access import Actor
 from careweir.api import openapi
-from careweir.api.fhir.answers import conditions, devices, open_to, resources_of
+from careweir.api.fhir.answers import conditions, devices, model_cards, open_to, resources_of
 from careweir.api.fhir.base import (
     FhirRoute,
     Json,
@@ -42,11 +42,13 @@ from careweir.api.fhir.searchset import Searchset
 from careweir.api.outcomes import fhir_json
 from careweir.api.services import actor_of, services_of
 from careweir.errors import NotFound
+from careweir.stages import House
 from careweir_fhir import validate
 from careweir_fhir.operation_outcome import Issue
 
 __all__ = ["SERVED", "router"]
 
+CARDS: Final = "DocumentReference"  # the type of model cards, which are about no patient
 ANSWERS_MAX: Final = 2000  # kept answers that one search looks through
 _HASHED: Final = "patient.identifier"
 
@@ -203,6 +205,8 @@ async def all_of(
     alternatives = conditions(request, actor, kind, "s")
     async for kept, record in answers:
         yield open_to(actor, kept, resources_of(kept, record, house, kind), alternatives)
+    if kind == CARDS and patient is None:
+        yield _cards(house, actor, alternatives)
 
 
 async def _one(
@@ -211,6 +215,9 @@ async def _one(
     house = services_of(request).gateway.house
     if kind == "Device":
         return [one for one in devices(house) if one["id"] == identifier], 1
+    if kind == CARDS and identifier.startswith("card-"):
+        cards = _cards(house, actor, conditions(request, actor, kind, "r"))
+        return [one for one in cards if one["id"] == identifier], 1
     inference = inference_of(identifier)
     if inference is None:
         return [], 0
@@ -225,11 +232,22 @@ async def _one(
     return [one for one in seen if one["id"] == identifier], record.version
 
 
+def _cards(house: House, actor: Actor, alternatives: list[list[Wanted]]) -> list[Json]:
+    """The model cards, as far as a scope opens them: whoever asks questions may read them all."""
+    if _asks(actor):
+        return model_cards(house)
+    return [card for card in model_cards(house)
+            if any(all(one.holds(card) for one in each) for each in alternatives)]  # fmt: skip
+
+
+def _asks(actor: Actor) -> bool:
+    return any(scope.startswith("capability/") for scope in actor.scopes)
+
+
 async def reader(request: Request, kind: str, right: str) -> Actor:
     """Whoever asked for an answer may read its results; others need a scope, and find nothing."""
     actor = await actor_of(request)
-    asks = any(scope.startswith("capability/") for scope in actor.scopes)
-    if kind != "Device" and not asks:
+    if kind != "Device" and not _asks(actor):
         check_scope(actor, kind, right)
     return actor
 
