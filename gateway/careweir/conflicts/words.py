@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from unicodedata import normalize
 
 _SPELLINGS = (
     ("haem", "hem"), ("aemia", "emia"), ("oedema", "edema"), ("oesoph", "esoph"),
@@ -27,7 +28,7 @@ _DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")
 @lru_cache(maxsize=8192)
 def plain(text: str) -> str:
     """Lower case, American spelling, single spaces, no punctuation: a key for equal words."""
-    bare = _TAG.sub("", _CAMEL.sub(" ", text).casefold())
+    bare = _TAG.sub("", _CAMEL.sub(" ", normalize("NFKC", text)).casefold())
     words = _DOT.sub(" ", _PUNCTUATION.sub(" ", bare.replace("'s", "")))
     for british, american in _SPELLINGS:
         words = words.replace(british, american)
