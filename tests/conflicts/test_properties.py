@@ -25,10 +25,13 @@ SEEDED = settings(
 )
 TOOLS = ("acme", "lumen", "north")
 WORDS = ("pneumothorax", "pleural effusion", "intracranial hemorrhage", "subdural hematoma",
-         "hyperkalemia", "sepsis", "pregnancy", "solitary pulmonary nodule")  # fmt: skip
+         "hyperkalemia", "sepsis", "pregnancy", "solitary pulmonary nodule",
+         "mild pulmonary edema", "severe pulmonary edema", "chronic subdural hematoma",
+         "acute subdural hematoma", "large splenic cyst", "splenic cyst")  # fmt: skip
 CODES = ("J93.9", "I62.00", "I60.9", "I50.22", "E10.9", "E11.9", "N18.2", "N18.5", "S72.001A",
-         "S72.002A", "E87.5")  # fmt: skip
-DRUGS = ("warfarin", "apixaban", "ibuprofen", "NSAIDs", "lisinopril", "spironolactone")
+         "S72.002A", "E87.5", "L89.153", "L89.154", "L89.214", "E11.40", "I62.03")  # fmt: skip
+DRUGS = ("warfarin", "apixaban", "ibuprofen", "NSAIDs", "lisinopril", "spironolactone", "MRI brain",
+         "MRI", "CT abdomen with contrast", "CT abdomen", "iodinated contrast")  # fmt: skip
 STUDIES = (None, "ImagingStudy/s1", "ImagingStudy/s2")
 TIMES = (None, "2026-03-02T08:00:00Z", "2026-03-02T08:20:00Z", "2026-03-04T08:00:00Z")
 
@@ -72,6 +75,14 @@ FINDINGS = st.one_of(
         value=st.sampled_from([0.05, 0.3, 0.45, 0.9, 42]),
         unit=st.sampled_from([None, "%"]),
         horizon=st.sampled_from(["6h", "PT6H", "48h", None]),
+        **_common(),
+    ),
+    st.builds(
+        Finding,
+        kind=st.sampled_from(["risk", "measurement"]),
+        code=st.sampled_from(["NEWS2", "NEWS2 total score"]).map(lambda n: Coding(display=n)),
+        value=st.sampled_from([2, 5, 9]),
+        scale=st.sampled_from([None, "NEWS2"]),
         **_common(),
     ),
     st.builds(
@@ -228,6 +239,16 @@ def test_every_judgement_is_symmetric(rules: RuleBook, findings: list[Finding]) 
         for at, a in enumerate(inside):
             for b in inside[at + 1 :]:
                 assert rule.judge(a, b, case) == rule.judge(b, a, case)
+
+
+def test_two_scales_are_named_alike_both_ways_round(rules: RuleBook) -> None:
+    level = Coding(display="triage level")
+    urgent = Finding(tool="acme", kind="triage", code=level, scale="ESI", value=1)
+    calm = Finding(tool="lumen", kind="triage", code=level, scale="MTS", value="blue")
+
+    [one], [other] = detect([urgent, calm], rules), detect([calm, urgent], rules)
+
+    assert (one.rule, one.reason) == (other.rule, other.reason)
 
 
 EQUAL_AMOUNTS = (

@@ -62,7 +62,7 @@ def _compare(a: Fact, one: RiskClaim, b: Fact, two: RiskClaim, book: RuleBook) -
         "high" if opposite else "moderate",
         f"risk of {a.concept.label}: {words[0]}, {words[1]}{how_much}, same horizon, "
         f"{occasion(a, b)}",
-        f"risk.yaml:{one.score or 'probability_bands'}",
+        f"risk.yaml:{one.score or two.score or 'probability_bands'}",
     )
 
 

@@ -43,7 +43,7 @@ def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
         severity,
         f"triage: {words[0]}, {words[1]}, {occasion(a, b)}; {high - low} levels apart "
         f"(limit {scales.triage_steps})",
-        f"scales.yaml:{one[0]}",
+        f"scales.yaml:{min(one[0], two[0])}",
     )
 
 
