@@ -101,6 +101,8 @@ class Limits(BaseModel):
     queue_max: int = Field(default=100, ge=0, le=10_000)  # calls that wait; the next is shed
     slow_ms: int | None = Field(default=None, gt=0)  # a slow answer; None: 80 % of deadline_ms
     failures_in_a_row: int = Field(default=10, ge=2)  # open the breaker, however far apart
+    # Equal scores for so many different patients in a row raise an alarm; 0: never.
+    same_scores_max: int = Field(default=50, ge=0, le=10_000)
     open_s_max: float = Field(default=60.0, ge=1)  # longest time that the breaker stays open
 
 

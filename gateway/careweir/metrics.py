@@ -28,7 +28,13 @@ STATES: Final = ("closed", "half_open", "open")
 class Metrics:
     """One set for each gateway, so that two in one process do not mix."""
 
-    def __init__(self, guards: Guards, *, in_flight: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        guards: Guards,
+        *,
+        in_flight: Callable[[], int],
+        stuck: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self.registry = CollectorRegistry()
         self._answers = Counter(
             "careweir_answers", "Questions answered.", ["capability", "outcome"],
@@ -56,7 +62,7 @@ class Metrics:
         )  # fmt: skip
         running = Gauge("careweir_in_flight", "Questions under way.", registry=self.registry)
         running.set_function(in_flight)
-        self.registry.register(_Guarded(guards))
+        self.registry.register(_Guarded(guards, stuck))
         self.registry.register(_Alarms())
 
     def answered(self, capability: str, outcome: str, replies: Sequence[Reply]) -> None:
@@ -94,8 +100,9 @@ class Metrics:
 class _Guarded(Collector):
     """Breakers, queues and budgets, read when they are scraped."""
 
-    def __init__(self, guards: Guards) -> None:
+    def __init__(self, guards: Guards, stuck: Callable[[], Iterable[str]]) -> None:
         self._guards = guards
+        self._stuck = stuck
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """Families in the order of ``careweir.fanout``: places, breaker, budget, hold."""
@@ -117,6 +124,8 @@ class _Guarded(Collector):
         held = self._guards.holds()
         yield _gauge("careweir_tool_held", "1: held for a person.",
                      ((tool, 1) for tool in held))  # fmt: skip
+        yield _gauge("careweir_tool_stuck", "1: gives everybody the same score.",
+                     ((tool, 1) for tool in sorted(self._stuck())))  # fmt: skip
 
 
 class _Alarms(Collector):

@@ -22,6 +22,7 @@ from careweir.outcome import http_status, outcome_of, retry_after
 from careweir.pace import Pace
 from careweir.previous import Previous, PreviousAnswers, marked
 from careweir.question import Answer, Question, Reply, rfc3339
+from careweir.sameness import Sameness
 from careweir.source import Source, SourceUnavailable, fetch_chart, source_of
 from careweir.stages import (
     Case,
@@ -104,7 +105,10 @@ class Gateway:
         self._new_id = new_id
         self.guards = guards
         self.pace = pace
-        self.metrics = Metrics(guards, in_flight=lambda: pace.in_flight)
+        self._sameness = Sameness()
+        self.metrics = Metrics(
+            guards, in_flight=lambda: pace.in_flight, stuck=lambda: self._sameness.stuck
+        )
         self._expecting = expecting
         self._lingering = lingering
         self._last_status: dict[str, str] = {}
@@ -138,6 +142,7 @@ class Gateway:
                 replies += withheld_replies(withheld)
                 kept_as, previous = await self._said_before(case, live, replies)
                 replies = flagged(case.chart, live, marked(replies, previous))
+                replies = self._sameness.flagged(question.subject, replies, case.house.tools)
                 findings = attributed(case, replies)
                 reading = await self._read_again(case, findings, live)
                 conflicts = reading.conflicts
@@ -215,7 +220,8 @@ class Gateway:
         """The row of ``GET /v1/tools``; ``healthy`` is null until the tool was asked once.
 
         ``breaker`` is null for a score computed in this process; ``held`` names the disclosure
-        for which a person must look before the tool is asked again.
+        for which a person must look before the tool is asked again; ``stuck`` says that it gives
+        everybody the same score.
         """
         tool = self.house.tools[name]
         last = self._last_status.get(name)
@@ -236,6 +242,7 @@ class Gateway:
             "breaker": breaker,
             "healthy": False if breaker == "open" else healthy,
             "held": None if hold is None else {"disclosure": hold.disclosure},
+            "stuck": name in self._sameness.stuck,
         }
 
     async def _begun(

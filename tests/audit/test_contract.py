@@ -225,6 +225,26 @@ def test_an_owner_who_is_no_superuser_is_enough(postgres: Backend) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("poison", ["a\0b", "a\ud800b"])
+def test_an_entry_that_no_database_takes_is_refused_alone(backend: Backend, poison: str) -> None:
+    def facts(*names: str) -> list[Entry]:
+        return [Entry("outcome", disclosure=name, outcome="answered") for name in names]
+
+    async def work() -> None:
+        async with backend.open() as trail:
+            before = [trail.submit(entry) for entry in facts("d1", "d2")]
+            for kind in ("intent", "outcome"):
+                with pytest.raises(ValueError, match="an audit entry"):
+                    trail.submit(Entry(kind, actor=poison))
+            after = [trail.submit(entry) for entry in facts("d3")]
+            receipts = await asyncio.gather(*before, *after, trail.append(Entry("read")))
+            assert [one.seq for one in receipts] == [2, 3, 4, 5]
+            assert await trail.healthy()
+
+    asyncio.run(work())
+    assert backend.verify().status == "clean"
+
+
 def test_a_successor_names_the_chain_before_it(backend: Backend) -> None:
     async def story() -> None:
         async with backend.open() as first:

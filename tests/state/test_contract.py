@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from careweir.errors import ConfigInvalid, StateUnavailable
-from careweir.state import Record, State, StateKeys
+from careweir.state import Put, Record, State, StateKeys
 from state.conftest import START, Place
 
 CANARY = b"CANARY-patient-value"
@@ -52,6 +52,23 @@ def test_of_many_that_put_the_same_key_exactly_one_stores(place: Place) -> None:
             winners = [put.record for put in puts if put.stored]
             assert len(winners) == 1
             assert {put.record.body for put in puts} == {winners[0].body}
+
+    asyncio.run(story())
+
+
+def test_a_record_that_cannot_be_stored_fails_alone_among_those_stored_with_it(
+    place: Place,
+) -> None:
+    async def story() -> None:
+        async with place.open() as state:
+            puts = [state.put_new("key", f"k{n}", b"body", tags={"tool": f"t{n}"})
+                    for n in range(20)]  # fmt: skip
+            poison = state.put_new("key", "poison", b"body", tags={"tool": "a\ud800b"})
+            *stored, failed = await asyncio.gather(*puts, poison, return_exceptions=True)
+
+            assert isinstance(failed, UnicodeEncodeError | StateUnavailable)
+            assert [isinstance(one, Put) and one.stored for one in stored] == [True] * 20
+            assert len(await state.find("key", site=None, limit=100)) == 20
 
     asyncio.run(story())
 

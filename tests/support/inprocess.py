@@ -23,6 +23,7 @@ from careweir.settings import Settings
 from careweir.wiring.house import load_house
 from careweir.wiring.overrides import Overrides
 from careweir_kit.simulation.faults import State
+from careweir_kit.simulation.model import SimResponse
 from careweir_kit.simulation.server import SimulatorServer, Vendor
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "k1"}, private=True)
@@ -56,15 +57,22 @@ class Simulated:
 
 
 @asynccontextmanager
-async def simulated(name: str) -> AsyncIterator[Simulated]:
-    """The simulator of one shipped tool, listening on loopback."""
+async def simulated(
+    name: str, *, changed: Callable[[SimResponse], SimResponse] = lambda answer: answer
+) -> AsyncIterator[Simulated]:
+    """The simulator of one shipped tool, listening on loopback; ``changed`` spoils its answers."""
     tool = load_house(None).tools[name]
     assert tool.simulator is not None
     module: Any = import_module(f"careweir_adapters.{tool.adapter}.simulator")
     answer: Callable[..., Any] = partial(
         module.answer, tool.model_dump(mode="json"), tool.simulator.brain
     )
-    vendor = Vendor(answer=answer, seed=1, bytes_cap=tool.answer_bytes_max, bearer=None)
+    vendor = Vendor(
+        answer=lambda request: changed(answer(request)),
+        seed=1,
+        bytes_cap=tool.answer_bytes_max,
+        bearer=None,
+    )
     server = SimulatorServer(vendor, latency_ms=0)
     listening, port = await server.listen(0)
     try:

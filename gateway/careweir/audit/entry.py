@@ -160,18 +160,22 @@ def timestamp(moment: datetime) -> str:
 
 
 def encode(entry: Entry, recorded: str) -> Encoded:
-    """Fix an entry as bytes; ValueError if it is not JSON."""
+    """Fix an entry as bytes; ValueError if it is not JSON, or no database would take it."""
     lifted = [entry.body.get(name) for name in LIFTED.values()]
     policy, purpose, site, token = (v if isinstance(v, str) else None for v in lifted)
     columns = (
         entry.actor, entry.client, entry.disclosure, entry.inference, entry.outcome,
         entry.patient_key, policy, purpose, recorded, site, token, entry.tool, entry.type,
     )  # fmt: skip
+    if any(fact is not None and "\0" in fact for fact in columns):
+        # PostgreSQL has no such text, and one such entry would hold up all that come after it.
+        raise ValueError(f"an audit entry of type {entry.type} holds a NUL")
     try:
         what = orjson.dumps(entry.body, option=orjson.OPT_SORT_KEYS)
+        head = _head(COLUMNS, columns)
     except TypeError:
         raise ValueError(f"an audit entry of type {entry.type} is not JSON") from None
-    return Encoded(_head(COLUMNS, columns) + what + b"}", *columns)
+    return Encoded(head + what + b"}", *columns)
 
 
 def _head(names: Sequence[str], columns: Iterable[str | None]) -> bytes:
