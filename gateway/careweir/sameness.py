@@ -3,7 +3,8 @@
 A model server that lost its weights or its features often answers on, with a constant. No single
 answer shows that. Here each process remembers, for each score of each tool, whether the last ones
 were all the same, and about how many different patients; no value and no patient is kept beyond
-that. Only numbers are watched: that many patients in a row are in the band ``low`` is no surprise.
+that. Only risks in numbers are watched: that many patients in a row are in the band ``low``, or
+measured 15 points on a scale that ends there, is no surprise.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from careweir_fhir.model import Finding
 from careweir_kit.tool import Tool
 
 NOTE = "it has given the same score for many different patients in a row: it may be stuck"
+RUNS_MAX = 10_000
 _Score = tuple[str | None, ...]  # tool, version, code, horizon
 
 
@@ -61,6 +63,8 @@ class Sameness:
             if run is None or run.value != value:
                 run = self._runs[score] = _Run(value)
                 self._stuck.pop(score, None)
+                if len(self._runs) > RUNS_MAX:  # codes are a vendor's words, and have no end
+                    self._runs.pop(next(iter(self._runs)))
             if len(run.patients) < same_max:
                 run.patients.add(hash(subject))
             if len(run.patients) < same_max:
@@ -74,7 +78,7 @@ class Sameness:
 
 def _scores(reply: Reply) -> Iterator[tuple[_Score, float]]:
     for one in reply.findings:
-        if isinstance(one.value, int | float) and not isinstance(one.value, bool):
+        if one.kind == "risk" and isinstance(one.value, int | float):
             yield _name(reply, one), float(one.value)
 
 
