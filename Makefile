@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve lint types imports docs bench mutants wheel lock clean
+.PHONY: help demo test foreign serve lint types imports docs bench mutants wheel lock clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -26,6 +26,9 @@ serve: .venv/runtime  ## the gateway with simulators and demo tokens on port 808
 
 test: .venv/dev  ## the whole test suite, a file at a time on each core
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+foreign: .venv/dev  ## clients and validators that are not from PyPI, where node, Java and Maven are
+	tests/clients/foreign.sh $(BIN)/python
 
 lint: .venv/dev  ## ruff: format and rules
 	$(BIN)/ruff format --check .

@@ -1,8 +1,7 @@
 """HL7's own validator, over everything that a gateway emits.
 
-Opt-in: needs Java 17 and a folder with the jars of ``hl7/pom.xml``, named by
-CAREWEIR_HL7_VALIDATOR. ``mvn -f tests/clients/hl7/pom.xml dependency:copy-dependencies
--DoutputDirectory=FOLDER`` fills it from Maven Central; nothing else is fetched. It has no
+Opt-in (``make foreign``): needs Java 17 and a folder with the jars of ``hl7/pom.xml``, named by
+CAREWEIR_HL7_VALIDATOR; they come from Maven Central, and nothing else is fetched. It has no
 terminology server: codes of SNOMED CT, LOINC and ICD are not looked up. Nor has it the profiles of
 IHE BALP, which an AuditEvent claims: it is held to R4 alone here.
 """
