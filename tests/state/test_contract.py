@@ -15,6 +15,7 @@ import pytest
 
 from careweir.errors import ConfigInvalid, StateUnavailable
 from careweir.state import Put, Record, State, StateKeys
+from careweir.state.postgres import STEPS, see_only
 from state.conftest import START, Place
 
 CANARY = b"CANARY-patient-value"
@@ -254,10 +255,78 @@ def test_a_body_that_was_moved_to_another_record_does_not_open(place: Place, cha
     place.run(story)
 
 
+async def remember_of_each_site(state: State) -> None:
+    for site in ("north", "south", None):
+        for number in range(2):
+            await state.put_new("answer", f"{site}-{number}", b"body", site=site,
+                                tags={"tool": "acme"})  # fmt: skip
+
+
+def test_a_search_of_one_site_finds_nothing_of_another(place: Place) -> None:
+    async def story(state: State) -> None:
+        await remember_of_each_site(state)
+        for tags in ({}, {"tool": "acme"}):
+            for site in ("north", "south", "west"):
+                found = await state.find("answer", site=site, tags=tags)
+                assert {one.site for one in found} <= {site}
+                assert len(found) == (0 if site == "west" else 2)
+                assert all(dict(one.tags) == {"tool": "acme"} for one in found)
+            assert len(await state.find("answer", site=None, tags=tags)) == 6
+
+    place.run(story)
+
+
+def test_the_database_itself_shows_a_search_of_one_site_no_other(place: Place) -> None:
+    """With no condition at all, as if the program had forgotten it."""
+    if place.database_url is None:
+        pytest.skip("SQLite has no row security")
+    place.run(remember_of_each_site)
+
+    async def story() -> None:
+        db = await asyncpg.connect(place.database_url)
+        try:
+            assert await db.fetchval("SELECT count(*) FROM careweir_state.record") == 6
+            async with db.transaction():
+                await see_only(db, "north")
+                for table in ("record", "tag"):
+                    keys = await db.fetch(f"SELECT key FROM careweir_state.{table}")
+                    assert {row[0] for row in keys} == {"north-0", "north-1"}
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await db.execute("DELETE FROM careweir_state.record")
+            assert await db.fetchval("SELECT count(*) FROM careweir_state.tag") == 6
+        finally:
+            await db.close()
+
+    asyncio.run(story())
+
+
+def test_an_older_state_is_brought_up_to_date(place: Place) -> None:
+    if place.database_url is None:
+        place.run(remember_of_each_site)
+        _execute(place, "DELETE FROM careweir_state.schema_version WHERE version = 2")
+        _execute(place, "INSERT INTO careweir_state.schema_version VALUES (1)")
+    else:
+
+        async def as_it_was() -> None:
+            db = await asyncpg.connect(place.database_url)
+            await db.execute(STEPS[0])
+            await db.execute("INSERT INTO careweir_state.schema_version VALUES (1)")
+            await db.close()
+
+        asyncio.run(as_it_was())
+        place.run(remember_of_each_site)
+
+    async def story(state: State) -> None:
+        assert len(await state.find("answer", site="north")) == 2
+        assert len(await state.find("answer", site=None)) == 6
+
+    place.run(story)
+
+
 def test_a_newer_schema_refuses_to_start(place: Place) -> None:
     place.run(lambda state: state.put_new("answer", "a", b""))
 
-    _execute(place, "UPDATE careweir_state.schema_version SET version = 99")
+    _execute(place, "INSERT INTO careweir_state.schema_version VALUES (99)")
 
     with pytest.raises(ConfigInvalid, match="schema 99"):
         place.run(lambda state: state.get("answer", "a"))

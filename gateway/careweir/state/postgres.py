@@ -21,7 +21,9 @@ _MIGRATION_LOCK = 0x63727774
 
 _T = TypeVar("_T")
 
-SCHEMA = f"""
+READER_ROLE = "careweir_state_reader"
+SITE_SETTING = "careweir.site"
+_SCHEMA_1 = """
 CREATE SCHEMA careweir_state;
 CREATE TABLE careweir_state.schema_version (version integer PRIMARY KEY);
 CREATE TABLE careweir_state.record (
@@ -47,8 +49,28 @@ CREATE TABLE careweir_state.tag (
 CREATE INDEX record_order ON careweir_state.record (kind, created_us, key);
 CREATE INDEX record_expiry ON careweir_state.record (expires_us) WHERE expires_us IS NOT NULL;
 CREATE INDEX tag_search ON careweir_state.tag (kind, name, value, created_us, key);
-INSERT INTO careweir_state.schema_version VALUES ({SCHEMA_VERSION});
+"""
+# Sites are tenants: whoever looks through the records of one site does so as a role that sees no
+# other's. A tag is seen with its record. The owner, as whom all else is done, is not held to it.
+_SCHEMA_2 = f"""
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{READER_ROLE}') THEN
+    CREATE ROLE {READER_ROLE} NOLOGIN;
+  END IF;
+  GRANT {READER_ROLE} TO CURRENT_USER;
+EXCEPTION WHEN insufficient_privilege THEN NULL;
+END $$;
+GRANT USAGE ON SCHEMA careweir_state TO {READER_ROLE};
+GRANT SELECT ON careweir_state.record, careweir_state.tag TO {READER_ROLE};
+ALTER TABLE careweir_state.record ENABLE ROW LEVEL SECURITY;
+ALTER TABLE careweir_state.tag ENABLE ROW LEVEL SECURITY;
+CREATE POLICY record_of_the_readers_site ON careweir_state.record FOR SELECT TO {READER_ROLE}
+  USING (site = current_setting('{SITE_SETTING}', true));
+CREATE POLICY tag_of_the_readers_site ON careweir_state.tag FOR SELECT TO {READER_ROLE}
+  USING (EXISTS (SELECT FROM careweir_state.record AS r WHERE r.kind = tag.kind
+    AND r.key = tag.key AND r.site = current_setting('{SITE_SETTING}', true)));
 """  # noqa: S608
+STEPS = (_SCHEMA_1, _SCHEMA_2)  # step n leads from schema n to schema n + 1
 # A tag carries the version of its record, so that old and new ones never meet in one statement.
 _TAGGED = """, gone AS (
   DELETE FROM careweir_state.tag WHERE kind = $1 AND key = $2 AND version <> $3
@@ -101,7 +123,14 @@ class PostgresBackend:
 
     async def find(self, find: Find) -> list[Held]:
         sql, values = find_sql(find, record="careweir_state.record", tag="careweir_state.tag")
-        return await self._call(lambda db: _held(db, numbered(sql), values))
+
+        async def work(db: asyncpg.Connection) -> list[Held]:
+            async with db.transaction(readonly=True):
+                if find.site is not None:
+                    await see_only(db, find.site)
+                return await _held(db, numbered(sql), values)
+
+        return await self._call(work)
 
     async def delete(self, kind: str, key: str) -> bool:
         sql = "DELETE FROM careweir_state.record WHERE kind = $1 AND key = $2"
@@ -151,6 +180,12 @@ class PostgresBackend:
         return self._pool
 
 
+async def see_only(db: asyncpg.Connection, site: str) -> None:
+    """Until the transaction ends, row security shows the records of one site and no others."""
+    await db.execute("SELECT set_config($1, $2, true)", SITE_SETTING, site)
+    await db.execute(f"SET LOCAL ROLE {READER_ROLE}")
+
+
 async def _held(
     db: asyncpg.Connection, sql: str, values: list[str | int | bytes | None]
 ) -> list[Held]:
@@ -164,17 +199,24 @@ async def _held(
 
 
 async def _migrate(url: str) -> None:
-    """Make the schema where there is none (that needs its owner); refuse one that is newer."""
+    """Bring the schema up to date (that needs its owner); refuse one that is newer."""
     db = await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=COMMAND_S)
     try:
         async with db.transaction():
             await db.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
-            if await db.fetchval("SELECT to_regnamespace('careweir_state')") is None:
-                await db.execute(SCHEMA)
-            version = await db.fetchval("SELECT max(version) FROM careweir_state.schema_version")
+            version = await _version(db)
+            if version > SCHEMA_VERSION:
+                raise ConfigInvalid(
+                    f"the state database has schema {version}; this careweir knows {SCHEMA_VERSION}"
+                )
+            for number, step in enumerate(STEPS[version:], start=version + 1):
+                await db.execute(step)
+                await db.execute("INSERT INTO careweir_state.schema_version VALUES ($1)", number)
     finally:
         await db.close()
-    if version != SCHEMA_VERSION:
-        raise ConfigInvalid(
-            f"the state database has schema {version}; this careweir knows {SCHEMA_VERSION}"
-        )
+
+
+async def _version(db: asyncpg.Connection) -> int:
+    if await db.fetchval("SELECT to_regnamespace('careweir_state')") is None:
+        return 0
+    return int(await db.fetchval("SELECT max(version) FROM careweir_state.schema_version") or 0)

@@ -258,7 +258,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _migrate(db: sqlite3.Connection) -> None:
-    """Make the schema, or refuse one that is newer."""
+    """Make the schema, bring it up to date, or refuse one that is newer.
+
+    Schema 2 is row security, which SQLite does not have: nothing but its number changes.
+    """
     db.execute("BEGIN IMMEDIATE")
     known = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'state_schema'").fetchone()
     if known is None:
@@ -267,8 +270,10 @@ def _migrate(db: sqlite3.Connection) -> None:
         db.execute("INSERT INTO state_schema VALUES (?)", (SCHEMA_VERSION,))
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     (version,) = db.execute("SELECT max(version) FROM state_schema").fetchone()
+    if version < SCHEMA_VERSION:
+        db.execute("INSERT INTO state_schema VALUES (?)", (SCHEMA_VERSION,))
     db.execute("COMMIT")
-    if version != SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise ConfigInvalid(
             f"the state database has schema {version}; this careweir knows {SCHEMA_VERSION}"
         )

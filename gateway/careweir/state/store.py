@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from careweir.state.record import Find, Row
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Tags = Mapping[str, str]
 
