@@ -41,8 +41,8 @@ def open_to(
     ]
 
 
-def resources_of(kept: Kept, record: Record, house: House, kind: str) -> list[Json]:
-    """The resources of one type in a kept answer, as they stand at this base."""
+def resources_of(kept: Kept, record: Record, house: House, kind: str | None) -> list[Json]:
+    """The resources of one type in a kept answer, or all (None), as they stand at this base."""
     entries = kept.as_fhir(house)["entry"]
     local = {entry["fullUrl"]: name_of(entry["resource"]) for entry in entries}
     meta = {"versionId": str(record.version), "lastUpdated": kept.started}
@@ -50,7 +50,7 @@ def resources_of(kept: Kept, record: Record, house: House, kind: str) -> list[Js
         _relinked(entry["resource"], local)
         | {"meta": entry["resource"].get("meta", {}) | meta}
         for entry in entries
-        if entry["resource"]["resourceType"] == kind
+        if kind in (None, entry["resource"]["resourceType"])
     ]  # fmt: skip
 
 

@@ -79,8 +79,11 @@ async def _others(request: Request, actor: Actor, inference: str) -> dict[str, J
         kept, record = await services.inferences.answers.read(inference, actor)
     except NotFound:  # forgotten meanwhile
         return seen
-    for kind in TYPES:
-        mine = resources_of(kept, record, house, kind)
+    by_kind: dict[str, list[Json]] = {}
+    for one in resources_of(kept, record, house, None):
+        by_kind.setdefault(one["resourceType"], []).append(one)
+    for kind in TYPES.keys() & by_kind.keys():
+        mine = by_kind[kind]
         if kind != "Device":
             mine = open_to(actor, kept, mine, conditions(request, actor, kind, "r"))
         seen |= {name_of(one): one for one in mine}
