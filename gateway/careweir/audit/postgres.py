@@ -152,11 +152,7 @@ class PostgresStore:
             async with self._reading:
                 if self._reader is None or self._reader.is_closed():
                     self._reader = await connect(self._url)
-                async with self._reader.transaction(readonly=True):
-                    if within is not None:
-                        await _see_only(self._reader, within)
-                    found: list[asyncpg.Record] = await self._reader.fetch(statement, *values)
-                return found
+                return await _fetched(self._reader, statement, values, within)
 
         return await self._guard(ask)
 
@@ -295,6 +291,18 @@ async def connect(url: str) -> asyncpg.Connection:
         db.terminate()
         raise
     return db
+
+
+async def _fetched(
+    db: asyncpg.Connection, statement: str, values: Bound, within: str | None
+) -> list[asyncpg.Record]:
+    if within is None:
+        everything: list[asyncpg.Record] = await db.fetch(statement, *values)
+        return everything
+    async with db.transaction(readonly=True):
+        await _see_only(db, within)
+        found: list[asyncpg.Record] = await db.fetch(statement, *values)
+    return found
 
 
 async def _see_only(db: asyncpg.Connection, site: str) -> None:

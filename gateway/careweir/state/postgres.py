@@ -125,9 +125,10 @@ class PostgresBackend:
         sql, values = find_sql(find, record="careweir_state.record", tag="careweir_state.tag")
 
         async def work(db: asyncpg.Connection) -> list[Held]:
+            if find.site is None:
+                return await _held(db, numbered(sql), values)
             async with db.transaction(readonly=True):
-                if find.site is not None:
-                    await see_only(db, find.site)
+                await see_only(db, find.site)
                 return await _held(db, numbered(sql), values)
 
         return await self._call(work)
