@@ -63,7 +63,8 @@ def _reason(a: Fact, b: Fact) -> str:
     assert a.amount is not None
     assert b.amount is not None
     first, second = in_order(a, b)
-    quantity = a.amount.quantity
+    assert first.amount is not None
+    quantity = first.amount.quantity
     unit = f" {quantity.row.unit}" if quantity.row.unit else ""
     difference = abs((a.amount.value or 0.0) - (b.amount.value or 0.0))
     limits = ", ".join(f"{limit.at:g}" for limit in crossed(a.amount, b.amount))

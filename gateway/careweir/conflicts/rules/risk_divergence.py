@@ -56,11 +56,12 @@ def _compare(a: Fact, one: RiskClaim, b: Fact, two: RiskClaim, book: RuleBook) -
     if not opposite and (gap is None or gap < book.risk.probability_gap - _ROUNDING):
         return None
     claims = {id(a): one, id(b): two}
-    words = [f"{said(f)} says {_text(claims[id(f)])}" for f in in_order(a, b)]
+    ordered = in_order(a, b)
+    words = [f"{said(f)} says {_text(claims[id(f)])}" for f in ordered]
     how_much = "" if gap is None else f", {gap:.2f} apart (limit {book.risk.probability_gap:.2f})"
     return Verdict(
         "high" if opposite else "moderate",
-        f"risk of {a.concept.label}: {words[0]}, {words[1]}{how_much}, same horizon, "
+        f"risk of {ordered[0].concept.label}: {words[0]}, {words[1]}{how_much}, same horizon, "
         f"{occasion(a, b)}",
         f"risk.yaml:{one.score or two.score or 'probability_bands'}",
     )

@@ -27,7 +27,7 @@ def _judge(a: Fact, b: Fact, case: Case) -> Verdict | None:
         return None
     return Verdict(
         "high",
-        f"{a.amount.quantity.label}: {said(first)} says {reading(first)}, {said(second)} says "
+        f"{first.amount.quantity.label}: {said(first)} says {reading(first)}, {said(second)} says "
         f"{reading(second)}, {occasion(a, b)}; {why}",
         f"quantities.yaml:{a.amount.quantity.id}",
     )
