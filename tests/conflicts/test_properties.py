@@ -33,7 +33,14 @@ CODES = ("J93.9", "I62.00", "I60.9", "I50.22", "E10.9", "E11.9", "N18.2", "N18.5
 DRUGS = ("warfarin", "apixaban", "ibuprofen", "NSAIDs", "lisinopril", "spironolactone", "MRI brain",
          "MRI", "CT abdomen with contrast", "CT abdomen", "iodinated contrast")  # fmt: skip
 STUDIES = (None, "ImagingStudy/s1", "ImagingStudy/s2")
-TIMES = (None, "2026-03-02T08:00:00Z", "2026-03-02T08:20:00Z", "2026-03-04T08:00:00Z")
+TIMES = (
+    None,
+    "2026-03-02",
+    "2026-03-03",
+    "2026-03-02T08:00:00Z",
+    "2026-03-02T08:20:00Z",
+    "2026-03-04T08:00:00Z",
+)
 
 
 def _common() -> dict[str, st.SearchStrategy[Any]]:
@@ -220,7 +227,13 @@ def test_what_conflicts_on_an_occasion_conflicts_where_none_is_named(
     """The detector asks first whether two claims could conflict on any occasion."""
     facts = Claims(findings, rules, "Patient/p1").facts()
     case, bare = Case(rules, lambda: facts), Case(rules, tuple)
-    nowhere: dict[str, Any] = {"study": None, "specimen": None, "encounter": None, "at": None}
+    nowhere: dict[str, Any] = {
+        "study": None,
+        "specimen": None,
+        "encounter": None,
+        "at": None,
+        "day": None,
+    }
 
     for rule in RULES:
         for a, b in combinations([f for f in facts if f.kind in rule.kinds], 2):

@@ -11,7 +11,7 @@ from careweir.conflicts.concepts import Concept
 from careweir.conflicts.risks import RiskClaim, risk_claim, score_of
 from careweir.conflicts.rulebook import RuleBook
 from careweir.conflicts.sites import Place
-from careweir.conflicts.words import instant, plain, reference_tail
+from careweir.conflicts.words import day, instant, plain, reference_tail
 from careweir_fhir.model import Coding, Finding
 
 _SIDES = {
@@ -43,6 +43,7 @@ class Fact(NamedTuple):
     encounter: str | None
     at: float | None
     confidence: float | None
+    day: int | None = None  # of ``at``, or of a date without a time
 
 
 def only_reference(findings: Sequence[Finding]) -> str | None:
@@ -121,6 +122,7 @@ def fact_of(position: int, finding: Finding, claim: Fact) -> Fact:
         reference_tail(encounter) if encounter else None,
         instant(finding.effective) if finding.effective else None,
         finding.confidence if sure else None,
+        day(finding.effective) if finding.effective else None,
     )
 
 

@@ -14,7 +14,8 @@ def same_occasion(a: Fact, b: Fact, *, window_s: float) -> bool:
     """One study or specimen; failing that, one encounter and times within ``window_s``.
 
     A study or specimen decides where both name one, whatever the clock says. What a tool left out
-    is no difference: two facts that name neither are of the same request.
+    is no difference: two facts that name neither are of the same request. A date without a time is
+    compared by the day.
     """
     if a.study is not None and b.study is not None:
         return a.study == b.study
@@ -24,6 +25,8 @@ def same_occasion(a: Fact, b: Fact, *, window_s: float) -> bool:
         return False
     if a.at is not None and b.at is not None:
         return abs(a.at - b.at) <= window_s
+    if a.day is not None and b.day is not None:
+        return abs(a.day - b.day) * 86400 <= window_s
     return True
 
 

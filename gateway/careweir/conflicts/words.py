@@ -6,7 +6,7 @@ Each returns None for what it cannot read with certainty; nothing here guesses.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from unicodedata import normalize
 
@@ -92,6 +92,15 @@ def instant(text: str) -> float | None:
     except ValueError:
         return None
     return moment.astimezone(UTC).timestamp()
+
+
+@lru_cache(maxsize=8192)
+def day(text: str) -> int | None:
+    """The calendar day that a moment or a date alone names, as written; None if unreadable."""
+    try:
+        return date.fromisoformat(text.strip()[:10]).toordinal()
+    except ValueError:
+        return None
 
 
 _HOUR, _DAY = 3600, 86400
