@@ -221,7 +221,7 @@ class Gateway:
 
         ``breaker`` is null for a score computed in this process; ``held`` names the disclosure
         for which a person must look before the tool is asked again; ``stuck`` says that it gives
-        everybody the same score.
+        everybody the same score, ``subject_echo`` whether its answers must name the patient.
         """
         tool = self.house.tools[name]
         last = self._last_status.get(name)
@@ -243,6 +243,7 @@ class Gateway:
             "healthy": False if breaker == "open" else healthy,
             "held": None if hold is None else {"disclosure": hold.disclosure},
             "stuck": name in self._sameness.stuck,
+            "subject_echo": tool.subject_echo,
         }
 
     async def _begun(

@@ -13,8 +13,10 @@ import pytest
 
 from careweir_kit.adapter import Ask, Parsed, VendorAnswer, VendorRequest
 from careweir_kit.registry import discover_adapters, load_tools
-from careweir_kit.simulation.faults import FAULTS, RECEIVED_MAX
+from careweir_kit.simulation.faults import FAULTS, RECEIVED_MAX, State
 from careweir_kit.simulation.launcher import SimulatorHandle, simulators
+from careweir_kit.simulation.model import SimRequest, SimResponse
+from careweir_kit.simulation.server import SimulatorServer, Vendor
 from support import minimised as charts
 
 TOOLS_DIR = Path(__file__).resolve().parents[2] / "policies" / "tools"
@@ -281,6 +283,31 @@ def test_control_counts_and_shows_what_was_received(running: dict[str, Simulator
     assert state["calls"] == before + RECEIVED_MAX + 3
     assert len(state["received"]) == RECEIVED_MAX
     assert state["received"][-1]["id"].startswith(charts.SUBJECT)
+
+
+def test_calls_at_the_same_time_have_numbers_of_their_own_and_reads_are_counted() -> None:
+    """A job is named by its call: with one number for two, each caller gets the other's result."""
+    numbers: list[int] = []
+
+    def answer(request: SimRequest) -> SimResponse:
+        numbers.append(request.call)
+        return SimResponse(200, b"{}")
+
+    async def work() -> State:
+        vendor = Vendor(answer=answer, seed=1, bytes_cap=1000, bearer=None)
+        server = SimulatorServer(vendor, latency_ms=30)
+        listening, port = await server.listen(0)
+        url = f"http://127.0.0.1:{port}/jobs"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            posts = [client.post(url, content=b"{}") for _ in range(5)]
+            await asyncio.gather(*posts, client.get(url))
+        listening.close()
+        return server.state
+
+    state = asyncio.run(work())
+
+    assert sorted(numbers) == [1, 2, 3, 4, 5, 6]
+    assert (state.calls, state.reads) == (6, 1)
 
 
 def test_a_redirect_that_is_not_followed_makes_one_call(

@@ -114,6 +114,14 @@ def test_the_promises_that_a_drill_prints_as_broken_are_read() -> None:
     assert promises_broken(talk) == {"it lied"}
 
 
+def test_a_wrong_patient_is_not_rehearsed_with_a_tool_that_names_nobody() -> None:
+    titles = [one.title for one in scenes("c", ["one", "two"], flood=2, nameless={"two"})]
+
+    assert "one: another patient" in titles
+    assert "two: another patient" not in titles
+    assert "two: down" in titles
+
+
 @pytest.mark.slow
 def test_a_drill_on_a_running_gateway_keeps_every_promise(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as up:

@@ -51,6 +51,7 @@ class State:
     latency_default_ms: int = 20
     retry_after_s: float = 1.0
     calls: int = 0
+    reads: int = 0  # those of them by GET: a question whether a job is done
     received: list[Any] = field(default_factory=list)
 
     def set(self, value: Any) -> None:
@@ -72,6 +73,7 @@ class State:
     def take(self, request: SimRequest) -> Fault:
         """Record one call and say which fault it meets."""
         self.calls += 1
+        self.reads += request.method == "GET"
         self.received.append(_readable(request.body))
         del self.received[:-RECEIVED_MAX]
         if self.count is None:
@@ -87,6 +89,7 @@ class State:
         active = "off" if self.count == 0 else self.fault
         return {
             "calls": self.calls,
+            "reads": self.reads,
             "received": list(self.received),
             "fault": active,
             "count": self.count,

@@ -89,6 +89,7 @@ class SimulatorServer:
             await _write(writer, token)
             return True
         fault = self.state.take(request)
+        request = replace(request, call=self.state.calls)  # its own, however many come meanwhile
         if fault == "hang":
             await reader.read()  # ends when the client gives up
             return False
@@ -109,7 +110,6 @@ class SimulatorServer:
         twist = TWISTS.get(fault, "none")
         call = replace(
             request,
-            call=self.state.calls,
             seed=self._vendor.seed,
             twist=twist,
             memory=self._memory,

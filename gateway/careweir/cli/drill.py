@@ -17,6 +17,7 @@ from rich.table import Table
 
 from careweir.cli.options import Config
 from careweir.cli.out import say
+from careweir.demo.inpatient import ASKED_BY, inpatient
 from careweir.demo.running import running
 from careweir.demo.tour import SCENES
 from careweir.drill.goals import Goal, goals
@@ -76,7 +77,8 @@ async def _own(plan: Plan, report: Path, config: Path | None) -> bool:
 
 async def _drill(target: Target, plan: Plan, report: Path) -> bool:
     console = Console(width=118, highlight=False)
-    cases = {scene.capability: Case(scene.role, scene.chart) for scene in reversed(SCENES)}
+    cases = {name: Case(role, inpatient, purpose) for name, (role, purpose) in ASKED_BY.items()}
+    cases |= {scene.capability: Case(scene.role, scene.chart) for scene in reversed(SCENES)}
     played: list[Played] = []
     async with httpx.AsyncClient(base_url=target.base_url, timeout=60, trust_env=False) as client:
         link = Link(target, client)
@@ -88,6 +90,9 @@ async def _drill(target: Target, plan: Plan, report: Path) -> bool:
             if capability["tools"] and capability["name"] not in spoken:
                 console.print(f"not rehearsed: {capability['name']} (no patient for it, or no "
                               "simulator)")  # fmt: skip
+        nameless = {tool for tool in await link.nameless() if tool in target.controls}
+        for tool in sorted(nameless.intersection(t for one in played for t in one.scene.tools)):
+            console.print(f"not rehearsed: {tool}: another patient (its format names nobody)")
     table = goals(played, deadline_s=plan.deadline_ms / 1000)
     _goals(console, table)
     text = as_html(played, table, when=rfc3339(utc_now()), base_url=target.base_url)

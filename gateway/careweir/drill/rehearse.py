@@ -30,6 +30,7 @@ class Case:
 
     role: str
     chart: Callable[[datetime], dict[str, Any]]
+    purpose: str = "TREAT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +47,20 @@ async def rehearse(
 ) -> AsyncIterator[Played]:
     """Every scene of every capability that has a case and simulated tools, then the record."""
     last: tuple[Case, dict[str, Any]] | None = None
+    nameless = await link.nameless()
     for capability in await link.capabilities():
         name = capability["name"]
         tools = [tool for tool in capability["tools"] if tool in link.target.controls]
         if name not in cases or not tools or plan.only not in (None, name):
             continue
         case = cases[name]
-        question = _question(name, case.chart(now), plan)
+        question = _question(name, case, plan, now)
         last = case, question
         yield await _play(link, first_question(name), question, case.role, (), plan)
         well = await _play(link, all_is_well(name), question, case.role, (), plan)
         yield well
         asked = [tool for tool in tools if any(tool in one.statuses for one in well.seen)]
-        for scene in scenes(name, asked, flood=plan.flood):
+        for scene in scenes(name, asked, flood=plan.flood, nameless=nameless):
             yield await _play(link, scene, question, case.role, asked, plan)
     if last is not None and link.target.database_url is not None:
         yield await _without_record(link, last[1], last[0].role, link.target.database_url)
@@ -110,11 +112,12 @@ async def _without_record(
     return Played(scene, tuple(seen), calls, 0, missed)
 
 
-def _question(capability: str, chart: dict[str, Any], plan: Plan) -> dict[str, Any]:
+def _question(capability: str, case: Case, plan: Plan, now: datetime) -> dict[str, Any]:
+    chart = case.chart(now)
     return {
         "capability": capability,
         "subject": f"Patient/{chart['id']}",
-        "purpose": "TREAT",
+        "purpose": case.purpose,
         "inputs": chart,
         "deadline_ms": plan.deadline_ms,
     }

@@ -10,7 +10,7 @@ from typing import Final
 from careweir.drill.goals import Goal
 from careweir.drill.scenes import Played
 
-_ROW, _LEFT, _CELL, _TOP = 26, 330, 150, 40
+_ROW, _LEFT, _CELL, _TOP = 26, 260, 165, 40
 _COLOURS: Final = {
     "answered": "#d7efd9", "partial": "#f4efc3", "circuit_open": "#d9e2f2", "overloaded": "#d9e2f2",
     "wrong_patient": "#f3c6c6",
@@ -31,9 +31,21 @@ def as_html(played: Sequence[Played], goals: Sequence[Goal], *, when: str, base_
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>careweir drill</title>'
         f"<style>{_STYLE}</style><h1>Rehearsed outages</h1>"
         f"<p>{escape(when)}, at {escape(base_url)}: {len(played)} scenes. {verdict}</p>"
-        f"{picture(played)}<h2>Scenes</h2>{_scenes(played)}<h2>Goals</h2>{_goals(goals)}"
-        "<p>Timed goals depend on how busy the machine is: they are shown, and never decide.</p>"
+        f"{_pictures(played)}<h2>Scenes</h2>{_scenes(played)}<h2>Goals</h2>{_goals(goals)}"
+        "<p>Timed goals depend on how busy the machine is: they are shown, and never decide. In "
+        "a demonstration no breaker opens before 60 failures, so that every fault can be shown: "
+        "there more calls reach a tool that is down than at a gateway in use.</p>"
         "</html>"
+    )
+
+
+def _pictures(played: Sequence[Played]) -> str:
+    """One for each capability, whose tools are its own."""
+    names = dict.fromkeys(one.scene.capability for one in played)
+    return "".join(
+        f"<h2>{escape(name)}</h2>"
+        + picture([one for one in played if one.scene.capability == name])
+        for name in names
     )
 
 
@@ -49,9 +61,11 @@ def picture(played: Sequence[Played]) -> str:
         parts.append(_text(_LEFT + column * _CELL + 6, _TOP - 12, tool))
     for row, one in enumerate(played):
         top = _TOP + row * _ROW
-        parts.append(_text(4, top + 17, f"{one.scene.capability} · {one.scene.title}"))
+        parts.append(_text(4, top + 17, one.scene.title))
         for column, tool in enumerate(tools):
             parts.append(_cell(_LEFT + column * _CELL, top, told(one, tool)))
+        if refused := Counter(str(seen.body["code"]) for seen in one.seen if "code" in seen.body):
+            parts.append(_bar(_LEFT, top, _CELL * max(1, len(tools)) - 4, refused))
     return "".join([*parts, "</svg>"])
 
 
@@ -61,20 +75,24 @@ def told(played: Played, tool: str) -> Counter[str]:
 
 
 def _cell(left: int, top: int, statuses: Counter[str]) -> str:
-    total = sum(statuses.values())
-    parts, at = [], float(left)
-    for status, count in statuses.most_common():
-        width = (_CELL - 4) * count / total
-        colour = _COLOURS.get(status, _FAILED)
+    return _bar(left, top, _CELL - 4, statuses) if statuses else ""
+
+
+def _bar(left: int, top: int, width: int, words: Counter[str]) -> str:
+    """What callers were told, each in its share of the width; the most frequent in words."""
+    total, at = sum(words.values()), float(left)
+    whole = ", ".join(f"{count} {word}" for word, count in words.most_common())
+    parts = [f"<g><title>{escape(whole)}</title>"]
+    for word, count in words.most_common():
+        share = width * count / total
         parts.append(
-            f'<rect x="{at:.1f}" y="{top}" width="{width:.1f}" height="{_ROW - 4}" '
-            f'fill="{colour}"/>'
+            f'<rect x="{at:.1f}" y="{top}" width="{share:.1f}" height="{_ROW - 4}" '
+            f'fill="{_COLOURS.get(word, _FAILED)}"/>'
         )
-        at += width
-    if statuses:
-        words = " / ".join(status for status, _ in statuses.most_common(2))
-        parts.append(_text(left + 6, top + 16, words[:24]))
-    return "".join(parts)
+        at += share
+    ((most, count), *others) = words.most_common()
+    parts.append(_text(left + 6, top + 16, f"{count} {most} …" if others else most))
+    return "".join([*parts, "</g>"])
 
 
 def _text(x: int, y: int, words: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,10 +63,17 @@ class Played:
     broken: tuple[str, ...]
 
 
-def scenes(capability: str, tools: Sequence[str], *, flood: int) -> Iterator[Scene]:
-    """Each tool in each outage, then all tools down with ``flood`` questions."""
+def scenes(
+    capability: str, tools: Sequence[str], *, flood: int, nameless: Container[str] = ()
+) -> Iterator[Scene]:
+    """Each tool in each outage, then all tools down with ``flood`` questions.
+
+    Answers of ``nameless`` tools name no patient in their format, so that none can be a wrong one.
+    """
     for tool in tools:
         for outage in OUTAGES:
+            if outage.fault == "wrong_patient" and tool in nameless:
+                continue
             yield Scene(capability, f"{tool}: {outage.name}", (tool,), outage)
     yield Scene(capability, "all tools down", tuple(tools), DOWN, questions=flood)
 

@@ -74,6 +74,11 @@ class Link:
         answer = await self._client.get("/v1/tools", headers=self._as("operator"))
         return {row["tool"]: row for row in answer.json()["tools"]}
 
+    async def nameless(self) -> list[str]:
+        """The tools whose answers need not name the patient."""
+        rows = await self.rows()
+        return [tool for tool, row in rows.items() if row.get("subject_echo") == "none"]
+
     async def capabilities(self) -> list[dict[str, Any]]:
         """``GET /v1/capabilities``."""
         answer = await self._client.get("/v1/capabilities", headers=self._as("operator"))
@@ -92,9 +97,9 @@ class Link:
         return sum(record["type"] == "intent" for record in answer.json()["records"])
 
     async def calls(self) -> int:
-        """How often all vendors together were called."""
+        """How often all vendors together were sent something; asking for a job's result is not."""
         views = [(await self._client.get(url)).json() for url in self.target.controls.values()]
-        return sum(int(view["calls"]) for view in views)
+        return sum(int(view["calls"]) - int(view.get("reads", 0)) for view in views)
 
     async def fault(self, tool: str, fault: str) -> None:
         """Give one vendor a fault, or ``off``."""
