@@ -294,12 +294,14 @@ class InferenceLedger:
         conflicts: Sequence[Conflict],
         *,
         findings_json: bytes,
+        by: float | None = None,
         previous: Sequence[Mapping[str, Any]] = (),
         ladder: Sequence[Mapping[str, Any]] = (),
         told_unsent: Sequence[str] = (),
     ) -> Receipt:
         """The outcome, durable before it is given; raises AnswerUnrecorded.
 
+        ``by`` (loop time) is when it is waited for no longer; it is recorded all the same.
         ``told_unsent`` names tools that told what they were not sent. Of ``previous`` answers:
         whose, how old, of which inference, and the SHA-256 of their rows.
         """
@@ -326,11 +328,14 @@ class InferenceLedger:
             rows = orjson.dumps(list(previous), option=orjson.OPT_SORT_KEYS)
             body["previous_sha256"] = hashlib.sha256(rows).hexdigest()
         try:
-            receipt = await self._trail.append(self._who.entry("answer", body, outcome=outcome))
+            async with asyncio.timeout_at(by):
+                receipt = await self._trail.append(self._who.entry("answer", body, outcome=outcome))
             for done in self._concluded:
                 done.result()  # earlier entries of one writer are durable before later ones
         except AuditUnavailable as error:
             raise AnswerUnrecorded(retry_after_s=error.retry_after_s) from None
+        except TimeoutError:
+            raise AnswerUnrecorded("the record is too slow", retry_after_s=1) from None
         return receipt
 
     def _submit(self, entry: Entry) -> None:

@@ -23,6 +23,7 @@ END_FIRST_S: Final = 0.01  # before anything is learnt
 END_MAX_S: Final = 0.1  # one that took longer says little about the next
 LEARNS_UP, LEARNS_DOWN = 0.3, 0.02
 KEPT_BACK_MAX: Final = 0.5  # of what is left of the deadline
+RECORD_LATE_MAX_S: Final = 0.5
 WAITED_MAX: Final = 0.5  # of the deadline, before anybody looked at the question
 FOR_OTHERS: Final = 8
 ALWAYS: Final = 8  # so many are taken whatever was learnt
@@ -88,6 +89,10 @@ class Pace:
         left = max(0.0, deadline - self._clock())
         needed = max(1, self._until(deadline), self._arrived) * self._end_s
         return deadline - min(left * KEPT_BACK_MAX, needed)
+
+    def recorded_by(self, deadline: float) -> float:
+        """When a durable outcome is waited for no longer: the record is what is too slow then."""
+        return max(deadline, self._clock()) + RECORD_LATE_MAX_S
 
     @contextmanager
     def ending(self, until: float) -> Iterator[None]:

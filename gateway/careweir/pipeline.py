@@ -151,6 +151,7 @@ class Gateway:
                 receipt, *_ = await asyncio.gather(
                     ledger.answered(
                         outcome, replies, conflicts, findings_json=digestible(findings, conflicts),
+                        by=self.pace.recorded_by(deadline),
                         previous=previous.rows, ladder=ladder, told_unsent=told_unsent(replies),
                     ),
                     self.second.remember(question.subject, reading),

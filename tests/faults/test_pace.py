@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from careweir.errors import Overloaded
+from careweir.audit import Entry
+from careweir.errors import AnswerUnrecorded, Overloaded
+from careweir.ledger import InferenceLedger
 from careweir.pace import ALWAYS, END_FIRST_S, END_MAX_S, Pace
 from support.charts import sepsis
-from support.clock import Clock
+from support.clock import Clock, run_virtually
 from support.inprocess import gateway, run, simulated
 
 
@@ -179,3 +183,34 @@ def test_a_tool_is_waited_for_less_long_than_the_question_may_take(
             assert up.app.state.services.gateway.pace.in_flight == 0
 
     run(work())
+
+
+class Stalled:
+    """A record whose commits do not come back."""
+
+    def __init__(self) -> None:
+        self.taken: list[Entry] = []
+
+    def submit(self, entry: Entry) -> asyncio.Future[Any]:
+        self.taken.append(entry)
+        return asyncio.get_running_loop().create_future()
+
+    async def append(self, entry: Entry) -> Any:
+        return await self.submit(entry)
+
+
+def test_an_outcome_that_is_not_durable_soon_after_the_deadline_is_not_given() -> None:
+    async def work() -> float:
+        loop, trail = asyncio.get_running_loop(), Stalled()
+        began, one = loop.time(), Pace(8, clock=loop.time)
+        who = cast("Any", SimpleNamespace(entry=lambda kind, body, **facts: Entry(kind, body)))
+        ledger = InferenceLedger(cast("Any", trail), who, new_id=lambda prefix: prefix)
+        with pytest.raises(AnswerUnrecorded) as refused:
+            await ledger.answered(
+                "complete", [], [], findings_json=b"", by=one.recorded_by(began + 4)
+            )
+        assert refused.value.retry_after_s == 1
+        assert [entry.type for entry in trail.taken] == ["answer"]  # it will be on the record
+        return loop.time() - began
+
+    assert run_virtually(work()) == pytest.approx(4.5)
