@@ -8,8 +8,8 @@ import os
 import re
 import signal
 import sqlite3
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from support.inprocess import bearer, gateway, run, simulated
 from support.paths import ROOT
 from support.running import careweir, serving
 from support.vendors import guards_of
+
+OPEN = 12  # questions under way when the process is told to end
 
 
 def families(text: str) -> set[str]:
@@ -139,21 +141,30 @@ def test_whoever_still_waits_when_the_server_ends_is_told_so() -> None:
     assert json.loads(body["body"])["code"] == "shutting_down"
 
 
-def test_sigterm_lets_open_questions_end_and_closes_the_chain(tmp_path: Path) -> None:
-    answers: list[Any] = []
+def test_sigterm_under_load_lets_open_questions_end_loses_none_and_closes_the_chain(
+    tmp_path: Path,
+) -> None:
+    later = {"headers": {"Prefer": "respond-async"}}
     with serving(tmp_path / "data") as up:
         up.client.post(up.simulators["acme-sepsis"]["control"], json={"latency_ms": 1500})
-        asking = threading.Thread(target=lambda: answers.append(up.ask(sepsis())))
-        asking.start()
-        while up.seen("acme-sepsis")["calls"] == 0:
-            time.sleep(0.02)
-        os.kill(up.pid, signal.SIGTERM)
-        asking.join(timeout=25)
+        before = up.seen("acme-sepsis")["calls"]
+        with ThreadPoolExecutor(OPEN) as pool:
+            now = [pool.submit(up.ask, sepsis()) for _ in range(OPEN // 2)]
+            waiting = [pool.submit(up.ask, sepsis(), **later) for _ in range(OPEN // 2)]
+            accepted = [one.result() for one in waiting]
+            while up.seen("acme-sepsis")["calls"] < before + OPEN:
+                time.sleep(0.02)
+            os.kill(up.pid, signal.SIGTERM)
+            answers = [one.result(timeout=25) for one in now]
 
     verified = careweir("audit", "verify", "--data", str(tmp_path / "data"))
     with closing(sqlite3.connect(tmp_path / "data" / "audit.db")) as record:
         last = record.execute("SELECT type FROM audit_entry ORDER BY seq DESC LIMIT 1").fetchone()
+    with serving(tmp_path / "data") as again:
+        kept = [again.get(one.headers["location"], "ed-physician") for one in accepted]
 
-    assert answers[0].json()["outcome"] == "complete"
+    assert {one.status_code for one in accepted} == {202}
+    assert {one.json()["outcome"] for one in answers} == {"complete"}
+    assert {(one.status_code, one.json()["outcome"]) for one in kept} == {(200, "complete")}
     assert verified.returncode == 0
     assert last == ("close",)
