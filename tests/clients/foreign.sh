@@ -7,13 +7,14 @@ python=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 cd "$(dirname "$0")"
 
 if command -v node >/dev/null && command -v npm >/dev/null &&
-    (cd npm && npm install --silent --no-package-lock --no-audit --no-fund); then
+    (cd npm && timeout 300 npm install --silent --no-package-lock --no-audit --no-fund \
+        --fetch-retries=1 --fetch-timeout=60000); then
     export CAREWEIR_NPM_ORACLE="$PWD/npm" CAREWEIR_TEST_NPM_CLIENTS="$PWD/npm"
 else
     echo "no node packages: their tests skip"
 fi
 if command -v java >/dev/null && command -v mvn >/dev/null &&
-    mvn -q -B -f hl7/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/hl7/lib"; then
+    timeout 300 mvn -q -B -f hl7/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/hl7/lib"; then
     export CAREWEIR_HL7_VALIDATOR="$PWD/hl7/lib"
 else
     echo "no jars of HL7's validator: its tests skip"
