@@ -13,7 +13,7 @@ import pytest
 from careweir.audit import Entry
 from careweir.errors import AnswerUnrecorded, Overloaded
 from careweir.ledger import InferenceLedger
-from careweir.pace import ALWAYS, END_FIRST_S, END_MAX_S, Pace
+from careweir.pace import ALWAYS, END_FIRST_S, END_MAX_S, RECORD_LATE_MAX_S, Pace
 from support.charts import sepsis
 from support.clock import Clock, run_virtually
 from support.inprocess import gateway, run, simulated
@@ -213,4 +213,4 @@ def test_an_outcome_that_is_not_durable_soon_after_the_deadline_is_not_given() -
         assert [entry.type for entry in trail.taken] == ["answer"]  # it will be on the record
         return loop.time() - began
 
-    assert run_virtually(work()) == pytest.approx(4.5)
+    assert run_virtually(work()) == pytest.approx(4 + RECORD_LATE_MAX_S)
