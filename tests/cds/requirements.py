@@ -87,7 +87,8 @@ REQUIREMENTS: Final = (
     _met("call", "context is required", _BREAKS),
     _met("call", "fhirServer is required where fhirAuthorization is given", _BREAKS),
     _met("call", "fhirServer is an https address; no other is ever spoken to",
-         "test_an_ehr_names_a_server_and_nobody_goes_there"),
+         "test_an_ehr_names_a_server_and_nobody_goes_there",
+         "test_no_other_server_than_the_configured_one_is_asked"),
     _met("call", "prefetch may be left out",
          "test_a_call_without_any_prefetch_lacks_everything"),
     _met("call", "fields that the service does not know are tolerated",
@@ -148,7 +149,7 @@ REQUIREMENTS: Final = (
     _met("fhir access", "each request to the EHR carries a valid token of the service's own",
          "test_what_the_ehr_left_out_is_fetched_from_its_configured_server"),
     _met("fhir access", "the service is registered beforehand: only configured servers are asked",
-         "test_an_ehr_names_a_server_and_nobody_goes_there"),
+         "test_no_other_server_than_the_configured_one_is_asked"),
     # --- the answer ---
     _met("answer", "success is 200 with an object",
          "test_an_ehr_gets_a_card_from_every_tool_and_no_identifier_leaves"),
