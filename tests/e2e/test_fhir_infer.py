@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -143,10 +144,12 @@ def test_a_question_may_be_answered_later(gateway: Served) -> None:
     assert begun.status_code == 202
     assert place.startswith(str(gateway.client.base_url))
     headers = {"Authorization": f"Bearer {gateway.tokens['ed-physician']}", "Accept": FHIR_JSON}
-    for _ in range(100):
-        answer = gateway.client.get(place, headers=headers)
+    answer = gateway.client.get(place, headers=headers)
+    for _ in range(600):
         if answer.status_code != 202:
             break
+        time.sleep(0.05)
+        answer = gateway.client.get(place, headers=headers)
     assert answer.status_code == 200
     validate.check(answer.json())
     assert kinds(answer.json()).count("Provenance") == 2

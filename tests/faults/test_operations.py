@@ -144,7 +144,7 @@ def test_whoever_still_waits_when_the_server_ends_is_told_so() -> None:
 def test_sigterm_under_load_lets_open_questions_end_loses_none_and_closes_the_chain(
     tmp_path: Path,
 ) -> None:
-    later = {"headers": {"Prefer": "respond-async"}}
+    later: dict[str, Any] = {"headers": {"Prefer": "respond-async"}}
     with serving(tmp_path / "data") as up:
         up.client.post(up.simulators["acme-sepsis"]["control"], json={"latency_ms": 1500})
         before = up.seen("acme-sepsis")["calls"]
