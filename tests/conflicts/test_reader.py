@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from careweir.cli.conflicts import app
 from careweir.conflicts import RuleBook, detect_lines, evaluate
 from careweir.conflicts.reader import read_finding
+from careweir_fhir.model import Finding
 
 
 def _line(**case: Any) -> bytes:
@@ -186,3 +189,60 @@ def test_an_oddly_written_finding_is_compared(rules: RuleBook, odd: dict[str, An
 
     assert [conflict["between"] for conflict in answer["conflicts"]] == [[0, 1]]
     assert "unreadable" not in answer
+
+
+def test_a_finding_of_nothing_stops_no_comparison(rules: RuleBook) -> None:
+    """A side and a place without a code are of no concept; others of the case are compared."""
+    sided = [_assertion(tool, "present", laterality=side)
+             for tool, side in (("acme", "left"), ("lumen", "right"))]  # fmt: skip
+    nothing = {"tool": "acme", "kind": "coding", "laterality": "left", "body_site": "RUL"}
+    nodule = {"display": "solitary pulmonary nodule"}
+    single = [_assertion(tool, "present", code=nodule, body_site=place)
+              for tool, place in (("acme", "RUL"), ("lumen", "LLL"))]  # fmt: skip
+
+    [answer] = detect_lines([_line(id="a", findings=[*sided, nothing, *single])], rules)
+
+    assert [conflict["between"] for conflict in answer["conflicts"]] == [[0, 1], [3, 4]]
+
+
+PLAUSIBLE = (
+    DISAGREE[0],
+    {**DISAGREE[1], "laterality": "left"},
+    {"tool": "acme", "kind": "measurement", "code": {"display": "potassium"}, "value": 6.8,
+     "unit": "mmol/L"},
+    {"tool": "lumen", "kind": "measurement", "code": {"display": "potassium"}, "value": 4.1,
+     "unit": "mmol/L"},
+    {"tool": "acme", "kind": "risk", "code": {"display": "sepsis"}, "value": 0.1, "horizon": "6h"},
+    {"tool": "lumen", "kind": "risk", "code": {"display": "sepsis"}, "value": 0.9, "horizon": "6h"},
+    {"tool": "acme", "kind": "recommendation", "code": {"display": "warfarin"}, "action": "start"},
+    {"tool": "lumen", "kind": "triage", "code": {"display": "triage"}, "scale": "ESI", "value": 5},
+    {"tool": "acme", "kind": "coding", "code": {"code": "E11.9"}},
+)  # fmt: skip
+ODD = (
+    None, "", 0, -1, 1e308, True, "left", "P", "%", "{}", "?", "1,5", "/", "a|b", "urn:",
+    "2026-13-45", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", [], [None, None],
+    ["1", "2"], {}, {"code": None}, {"coding": [{}]}, {"value": 0, "unit": "mg"}, "no ", "risk of ",
+    "L ", "NEWS2", "I10", "\u0000", {"display": "CT with contrast"}, {"code": "S72.001A"},
+)  # fmt: skip
+FIELDS = st.sampled_from(sorted(set(Finding.model_fields) - {"kind"}))
+
+
+@settings(max_examples=300, derandomize=True, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(
+    odd=st.lists(
+        st.tuples(
+            st.sampled_from(PLAUSIBLE),
+            st.dictionaries(FIELDS, st.sampled_from(ODD), max_size=3),
+        ),
+        max_size=10,
+    )
+)
+def test_no_odd_value_stops_the_detector(
+    rules: RuleBook, odd: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> None:
+    findings = [{**plausible, **changed} for plausible, changed in odd]
+
+    [answer] = detect_lines([_line(id="a", patient="Patient/1", findings=findings)], rules)
+
+    assert "error" not in answer

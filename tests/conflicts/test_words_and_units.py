@@ -93,3 +93,9 @@ def test_conversions_are_exact_or_refused(
     converted = convert(value, source, target, molar_mass=molar_mass)
 
     assert converted == (None if wanted is None else pytest.approx(wanted, rel=1e-3))
+
+
+def test_the_first_and_the_last_moment_are_moments() -> None:
+    """Programs write year 1 for "no time"; with an offset it lies before any time in UTC."""
+    assert instant("0001-01-01T00:00:00+14:00") is not None
+    assert instant("9999-12-31T23:59:59-14:00") is not None

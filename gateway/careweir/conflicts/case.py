@@ -30,7 +30,7 @@ class Case:
         """The sides on which each source finds each present concept, by study."""
         sides: dict[ConceptKey, set[str]] = defaultdict(set)
         for fact in self._facts():
-            if fact.polarity == 1 and fact.sides is not None:
+            if fact.polarity == 1 and fact.sides is not None and fact.concept.ids:
                 sides[concept_key(fact)].update(fact.sides)
         return dict(sides)
 
@@ -39,7 +39,7 @@ class Case:
         """The places that each source names for each concept, by study."""
         places: dict[ConceptKey, set[str]] = defaultdict(set)
         for fact in self._facts():
-            if fact.place is not None:
+            if fact.place is not None and fact.concept.ids:
                 places[concept_key(fact)].add(fact.place.id)
         return dict(places)
 

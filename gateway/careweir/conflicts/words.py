@@ -6,7 +6,7 @@ Each returns None for what it cannot read with certainty; nothing here guesses.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import lru_cache
 from unicodedata import normalize
 
@@ -91,7 +91,7 @@ def instant(text: str) -> float | None:
         )
     except ValueError:
         return None
-    return moment.astimezone(UTC).timestamp()
+    return moment.timestamp()  # astimezone would overflow in the years 1 and 9999
 
 
 @lru_cache(maxsize=8192)
