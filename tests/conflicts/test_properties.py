@@ -113,9 +113,15 @@ CASES = st.lists(FINDINGS, min_size=0, max_size=9)
 
 
 def _named(findings: Sequence[Finding], conflicts: Sequence[Conflict]) -> set[object]:
-    """Conflicts by what they name instead of by position."""
+    """Conflicts by what they name instead of by position, and by their words."""
     return {
-        (c.type, c.severity, frozenset(findings[i].model_dump_json() for i in c.between))
+        (
+            c.type,
+            c.severity,
+            c.rule,
+            c.reason,
+            frozenset(findings[i].model_dump_json() for i in c.between),
+        )
         for c in conflicts
     }
 

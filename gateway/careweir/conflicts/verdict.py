@@ -56,7 +56,12 @@ def said(fact: Fact) -> str:
 
 def in_order(a: Fact, b: Fact) -> tuple[Fact, Fact]:
     """The two facts by name of source, so that a reason reads the same both ways round."""
-    return (a, b) if (a.source, a.position) <= (b.source, b.position) else (b, a)
+    return (a, b) if _order(a) <= _order(b) else (b, a)
+
+
+def _order(fact: Fact) -> tuple[str, str, str, int]:
+    """One source may speak of two people in one study: then the time and the person decide."""
+    return fact.source, fact.finding.effective or "", fact.subject, fact.position
 
 
 def occasion(a: Fact, b: Fact) -> str:
