@@ -87,7 +87,8 @@ class Pace:
     def tools_until(self, deadline: float) -> float:
         """When tools are waited for no longer, so that the answer is there at ``deadline``."""
         left = max(0.0, deadline - self._clock())
-        needed = max(1, self._until(deadline), self._arrived) * self._end_s
+        to_come = max(0, self._arrived - self.in_flight)  # here, and not looked at yet
+        needed = max(1, self._until(deadline) + to_come) * self._end_s
         return deadline - min(left * KEPT_BACK_MAX, needed)
 
     def recorded_by(self, deadline: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -153,6 +153,33 @@ def test_all_who_arrive_together_have_their_deadlines_from_then() -> None:
         return await asyncio.gather(*(question() for _ in range(50)))
 
     assert set(asyncio.run(work())) == {0.0}
+
+
+def test_those_who_have_the_time_take_none_from_who_is_in_a_hurry() -> None:
+    async def work() -> tuple[float, float]:
+        clock = Clock(0.0)
+        one = pace(clock)
+        async with AsyncExitStack() as here:
+            for _ in range(100):
+                arrived = await here.enter_async_context(one.arriving())
+                here.enter_context(one.room(arrived, 60.0))
+            arrived = await here.enter_async_context(one.arriving())
+            before = one.tools_until(4.0)
+            here.enter_context(one.room(arrived, 4.0))
+            return before, one.tools_until(4.0)
+
+    assert asyncio.run(work()) == pytest.approx((4.0 - END_FIRST_S, 4.0 - END_FIRST_S))
+
+
+def test_those_who_have_arrived_and_are_not_looked_at_yet_are_counted() -> None:
+    async def work() -> float:
+        one = pace(Clock(0.0))
+        async with AsyncExitStack() as here:
+            arrived = [await here.enter_async_context(one.arriving()) for _ in range(20)]
+            here.enter_context(one.room(arrived[0], 4.0))
+            return one.tools_until(4.0)
+
+    assert asyncio.run(work()) == pytest.approx(4.0 - 20 * END_FIRST_S)
 
 
 def test_a_tool_is_waited_for_less_long_than_the_question_may_take(
