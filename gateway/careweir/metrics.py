@@ -33,6 +33,7 @@ class Metrics:
         guards: Guards,
         *,
         in_flight: Callable[[], int],
+        refused: Callable[[], int] = int,
         stuck: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.registry = CollectorRegistry()
@@ -62,7 +63,7 @@ class Metrics:
         )  # fmt: skip
         running = Gauge("careweir_in_flight", "Questions under way.", registry=self.registry)
         running.set_function(in_flight)
-        self.registry.register(_Guarded(guards, stuck))
+        self.registry.register(_Guarded(guards, refused, stuck))
         self.registry.register(_Alarms())
 
     def answered(self, capability: str, outcome: str, replies: Sequence[Reply]) -> None:
@@ -100,13 +101,20 @@ class Metrics:
 class _Guarded(Collector):
     """Breakers, queues and budgets, read when they are scraped."""
 
-    def __init__(self, guards: Guards, stuck: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, guards: Guards, refused: Callable[[], int], stuck: Callable[[], Iterable[str]]
+    ) -> None:
         self._guards = guards
+        self._refused = refused
         self._stuck = stuck
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """Families in the order of ``careweir.fanout``: places, breaker, budget, hold."""
         guards = self._guards.known()
+        yield CounterMetricFamily(
+            "careweir_overloaded", "Questions refused for want of room or time.",
+            value=self._refused(),
+        )  # fmt: skip
         yield _gauge("careweir_tool_calls", "Calls under way.",
                      ((g.tool.tool, g.bulkhead.active) for g in guards))  # fmt: skip
         yield _gauge("careweir_tool_queued", "Calls that wait for a place.",

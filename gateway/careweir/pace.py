@@ -40,6 +40,7 @@ class Pace:
         self._clock = clock
         self._deadlines: dict[object, float] = {}  # of the questions under way
         self._asked_by: Counter[str] = Counter()  # how many of them, by application
+        self.refused_total = 0
         self._arrived = 0
         self._ending = 0
         self._ends = 0  # ever begun
@@ -70,12 +71,12 @@ class Pace:
         now, key = self._clock(), object()
         most = self._in_flight_max - (self._in_flight_max // FOR_OTHERS if client else 0)
         if self.in_flight >= self._in_flight_max or self._asked_by[client] >= most:
-            raise Overloaded("too many questions at once", retry_after_s=1)
+            raise self._refused("too many questions at once")
         late = now - arrived > (deadline - arrived) * WAITED_MAX
         ends_s = (self._until(deadline) + 1) * self._end_s
         full = ends_s > (deadline - now) * KEPT_BACK_MAX
         if late or (full and self.in_flight >= ALWAYS):
-            raise Overloaded("too busy to answer before this deadline", retry_after_s=1)
+            raise self._refused("too busy to answer before this deadline")
         self._deadlines[key] = deadline
         self._asked_by[client] += 1
         try:
@@ -108,6 +109,10 @@ class Pace:
         finally:
             self._ending -= 1
             self._learn((self._clock() - began) / (others + self._ends))
+
+    def _refused(self, why: str) -> Overloaded:
+        self.refused_total += 1
+        return Overloaded(why, retry_after_s=1)
 
     def _until(self, deadline: float) -> int:
         """The questions under way that may end no later than this."""

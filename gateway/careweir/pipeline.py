@@ -107,7 +107,10 @@ class Gateway:
         self.pace = pace
         self._sameness = Sameness()
         self.metrics = Metrics(
-            guards, in_flight=lambda: pace.in_flight, stuck=lambda: self._sameness.stuck
+            guards,
+            in_flight=lambda: pace.in_flight,
+            refused=lambda: pace.refused_total,
+            stuck=lambda: self._sameness.stuck,
         )
         self._expecting = expecting
         self._lingering = lingering

@@ -111,6 +111,7 @@ def test_only_as_many_are_taken_as_can_end_within_their_deadlines() -> None:
         assert sum(take(1.0) for _ in range(200)) == pytest.approx(0.5 / END_FIRST_S, abs=1)
         assert take(60.0)  # who has the time is taken
         assert not take(1.0)
+        assert one.refused_total > 100
 
 
 def test_a_few_are_always_taken_and_never_more_than_the_limit() -> None:
