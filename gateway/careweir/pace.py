@@ -22,7 +22,8 @@ from careweir.errors import Overloaded
 END_FIRST_S: Final = 0.01  # before anything is learnt
 END_MAX_S: Final = 0.1  # one that took longer says little about the next
 LEARNS_UP, LEARNS_DOWN = 0.3, 0.02
-KEPT_BACK_MAX: Final = 0.5  # of what is left of the deadline
+KEPT_BACK_MAX: Final = 0.6  # of what is left of the deadline
+FULL_AT: Final = 0.8  # of it: where all ends would take longer, one more is refused
 RECORD_LATE_MAX_S: Final = 2.0  # a disk that hesitates costs a late answer, not the answer
 WAITED_MAX: Final = 0.5  # of the deadline, before anybody looked at the question
 FOR_OTHERS: Final = 8
@@ -74,7 +75,7 @@ class Pace:
             raise self._refused("too many questions at once")
         late = now - arrived > (deadline - arrived) * WAITED_MAX
         ends_s = (self._until(deadline) + 1) * self._end_s
-        full = ends_s > (deadline - now) * KEPT_BACK_MAX
+        full = ends_s > (deadline - now) * FULL_AT
         if late or (full and self.in_flight >= ALWAYS):
             raise self._refused("too busy to answer before this deadline")
         self._deadlines[key] = deadline

@@ -13,7 +13,15 @@ import pytest
 from careweir.audit import Entry
 from careweir.errors import AnswerUnrecorded, Overloaded
 from careweir.ledger import InferenceLedger
-from careweir.pace import ALWAYS, END_FIRST_S, END_MAX_S, RECORD_LATE_MAX_S, Pace
+from careweir.pace import (
+    ALWAYS,
+    END_FIRST_S,
+    END_MAX_S,
+    FULL_AT,
+    KEPT_BACK_MAX,
+    RECORD_LATE_MAX_S,
+    Pace,
+)
 from support.charts import sepsis
 from support.clock import Clock, run_virtually
 from support.inprocess import gateway, run, simulated
@@ -39,14 +47,14 @@ def test_the_more_questions_may_end_at_once_the_more_of_the_deadline_is_kept_bac
     assert one.tools_until(4.0) == alone
 
 
-def test_never_more_than_half_of_what_is_left_is_kept_back() -> None:
+def test_never_more_than_a_share_of_what_is_left_is_kept_back() -> None:
     clock = Clock(0.0)
     one = pace(clock)
     with ExitStack() as under_way:
-        for _ in range(100):
+        for _ in range(200):
             under_way.enter_context(one.room(0.0, 60.0))
         clock.now = 59.0
-        assert one.tools_until(61.0) == pytest.approx(60.0)
+        assert one.tools_until(61.0) == pytest.approx(61.0 - 2 * KEPT_BACK_MAX)
     clock.now = 62.0
     assert one.tools_until(61.0) == 61.0
 
@@ -108,7 +116,7 @@ def test_only_as_many_are_taken_as_can_end_within_their_deadlines() -> None:
                 return False
             return True
 
-        assert sum(take(1.0) for _ in range(200)) == pytest.approx(0.5 / END_FIRST_S, abs=1)
+        assert sum(take(1.0) for _ in range(200)) == pytest.approx(FULL_AT / END_FIRST_S, abs=1)
         assert take(60.0)  # who has the time is taken
         assert not take(1.0)
         assert one.refused_total > 100
