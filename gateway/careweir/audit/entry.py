@@ -156,7 +156,7 @@ def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds; ``moment`` must know its zone."""
     if moment.tzinfo is None:
         raise ValueError("a time without a zone cannot be recorded")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def encode(entry: Entry, recorded: str) -> Encoded:
