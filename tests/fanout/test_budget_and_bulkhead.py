@@ -187,6 +187,27 @@ def test_parties_that_wait_are_served_in_turn_and_the_greatest_one_is_shed_first
     assert run_virtually(work()) == ["no a4", "no a3", "a0", "a1", "b0", "a2", "b1"]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_who_gives_up_just_when_its_turn_comes_leaves_the_place_to_the_next(others: int) -> None:
+    async def work() -> tuple[int, int, int]:
+        loop = asyncio.get_running_loop()
+        one, deadline = Bulkhead(1, 10, clock=loop.time), loop.time() + 10
+        entered = await one.enter(deadline, "first")
+        turn = asyncio.create_task(one.enter(deadline, "impatient"))
+        await asyncio.sleep(0)
+        after = [asyncio.create_task(one.enter(deadline, "next")) for _ in range(others)]
+        await asyncio.sleep(0)
+        one.leave(entered, "first")
+        turn.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+        for task in after:
+            await task
+        return one.active, one.queued, one.shed_total
+
+    assert run_virtually(work()) == (others, 0, 0)
+
+
 def test_a_share_is_never_exceeded_and_the_rest_stays_for_others() -> None:
     async def work() -> None:
         loop = asyncio.get_running_loop()

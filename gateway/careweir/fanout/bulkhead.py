@@ -125,7 +125,7 @@ class Bulkhead:
         if not self._held[party]:
             del self._held[party]
             if party not in self._waiting:
-                del self._most[party]
+                self._most.pop(party, None)
 
     def _pass_on(self) -> None:
         """Fill free places, each party in its turn."""
