@@ -14,8 +14,9 @@ import asyncpg
 import pytest
 
 from careweir.errors import ConfigInvalid, StateUnavailable
+from careweir.postgres import see_only
 from careweir.state import Put, Record, State, StateKeys
-from careweir.state.postgres import STEPS, see_only
+from careweir.state.postgres import READER_ROLE, STEPS
 from state.conftest import START, Place
 
 CANARY = b"CANARY-patient-value"
@@ -287,7 +288,7 @@ def test_the_database_itself_shows_a_search_of_one_site_no_other(place: Place) -
         try:
             assert await db.fetchval("SELECT count(*) FROM careweir_state.record") == 6
             async with db.transaction():
-                await see_only(db, "north")
+                await see_only(db, READER_ROLE, "north")
                 for table in ("record", "tag"):
                     keys = await db.fetch(f"SELECT key FROM careweir_state.{table}")
                     assert {row[0] for row in keys} == {"north-0", "north-1"}

@@ -21,17 +21,15 @@ import asyncpg
 
 from careweir.audit.entry import COLUMNS, Encoded, Query, Row
 from careweir.audit.postgres_schema import (
-    COMMAND_S,
-    CONNECT_S,
     OWNER_LOCK,
     READER_ROLE,
-    SITE_SETTING,
     WRITER_ROLE,
     migrate,
 )
 from careweir.audit.store import SEAL_ROWS_MAX, Archived, Head, Run, Seal
 from careweir.audit.where import Bound, Terms
 from careweir.errors import AuditUnavailable
+from careweir.postgres import COMMAND_S, CONNECT_S, see_only
 
 SEALER_LOCK = 0x63727773
 SEALS = "SELECT start, size, ranges, note FROM careweir_audit.seal ORDER BY start"
@@ -296,22 +294,17 @@ async def connect(url: str) -> asyncpg.Connection:
 async def _fetched(
     db: asyncpg.Connection, statement: str, values: Bound, within: str | None
 ) -> list[asyncpg.Record]:
+    """What a statement finds, for a reader of one site or of all (None).
+
+    INVARIANT: a reader's site is known to the database, and not to a condition alone.
+    """
     if within is None:
         everything: list[asyncpg.Record] = await db.fetch(statement, *values)
         return everything
     async with db.transaction(readonly=True):
-        await _see_only(db, within)
+        await see_only(db, READER_ROLE, within)
         found: list[asyncpg.Record] = await db.fetch(statement, *values)
     return found
-
-
-async def _see_only(db: asyncpg.Connection, site: str) -> None:
-    """Until the transaction ends, row security shows the rows of one site and no others.
-
-    INVARIANT: a reader's site is known to the database, and not to a condition alone.
-    """
-    await db.execute("SELECT set_config($1, $2, true)", SITE_SETTING, site)
-    await db.execute(f"SET LOCAL ROLE {READER_ROLE}")
 
 
 async def put_aside(url: str, archived: Archived, runs: Sequence[Run]) -> None:

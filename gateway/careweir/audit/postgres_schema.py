@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncpg
-
+from careweir import postgres
 from careweir.audit.entry import LIFTED
-from careweir.audit.store import SCHEMA_VERSION
-from careweir.errors import ConfigInvalid
+from careweir.postgres import SITE_SETTING
 
-CONNECT_S = 5
-COMMAND_S = 10
 WRITER_ROLE = "careweir_audit_writer"
 READER_ROLE = "careweir_audit_reader"
-SITE_SETTING = "careweir.site"
 POLICIES = ("entry_all_to_the_writer", "entry_of_the_readers_site")
 OWNER_LOCK = 0x63727772
 
@@ -131,25 +126,7 @@ STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)  # step n leads from schema
 
 
 async def migrate(url: str) -> None:
-    """Bring the schema up to date (that needs its owner); refuse one that is newer."""
-    db = await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=COMMAND_S)
-    try:
-        async with db.transaction():
-            await db.execute("SELECT pg_advisory_xact_lock($1)", OWNER_LOCK)
-            version = await _version(db)
-            if version > SCHEMA_VERSION:
-                raise ConfigInvalid(
-                    f"the audit database has schema {version}; this careweir knows {SCHEMA_VERSION}"
-                )
-            for number, step in enumerate(STEPS[version:], start=version + 1):
-                await db.execute(step)
-                await db.execute("INSERT INTO careweir_audit.schema_version VALUES ($1)", number)
-    finally:
-        await db.close()
-
-
-async def _version(db: asyncpg.Connection) -> int:
-    if await db.fetchval("SELECT to_regnamespace('careweir_audit')") is None:
-        return 0
-    found = await db.fetchval("SELECT max(version) FROM careweir_audit.schema_version")
-    return int(found or 0)
+    """Bring the trail's schema up to date; see ``careweir.postgres``."""
+    await postgres.migrate(
+        url, what="the audit database", schema="careweir_audit", steps=STEPS, lock=OWNER_LOCK
+    )

@@ -9,20 +9,18 @@ from typing import TypeVar, cast
 
 import asyncpg
 
-from careweir.errors import ConfigInvalid, StateUnavailable
+from careweir.errors import StateUnavailable
+from careweir.postgres import COMMAND_S, CONNECT_S, SITE_SETTING, migrate, see_only
 from careweir.state.record import Find, Row
 from careweir.state.sql import ROW_SQL, find_sql, numbered
-from careweir.state.store import SCHEMA_VERSION, Held, Tags
+from careweir.state.store import Held, Tags
 
-CONNECT_S = 5
-COMMAND_S = 10
 POOL_MAX = 8
 _MIGRATION_LOCK = 0x63727774
 
 _T = TypeVar("_T")
 
 READER_ROLE = "careweir_state_reader"
-SITE_SETTING = "careweir.site"
 _SCHEMA_1 = """
 CREATE SCHEMA careweir_state;
 CREATE TABLE careweir_state.schema_version (version integer PRIMARY KEY);
@@ -128,7 +126,7 @@ class PostgresBackend:
             if find.site is None:
                 return await _held(db, numbered(sql), values)
             async with db.transaction(readonly=True):
-                await see_only(db, find.site)
+                await see_only(db, READER_ROLE, find.site)
                 return await _held(db, numbered(sql), values)
 
         return await self._call(work)
@@ -181,12 +179,6 @@ class PostgresBackend:
         return self._pool
 
 
-async def see_only(db: asyncpg.Connection, site: str) -> None:
-    """Until the transaction ends, row security shows the records of one site and no others."""
-    await db.execute("SELECT set_config($1, $2, true)", SITE_SETTING, site)
-    await db.execute(f"SET LOCAL ROLE {READER_ROLE}")
-
-
 async def _held(
     db: asyncpg.Connection, sql: str, values: list[str | int | bytes | None]
 ) -> list[Held]:
@@ -200,24 +192,6 @@ async def _held(
 
 
 async def _migrate(url: str) -> None:
-    """Bring the schema up to date (that needs its owner); refuse one that is newer."""
-    db = await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=COMMAND_S)
-    try:
-        async with db.transaction():
-            await db.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
-            version = await _version(db)
-            if version > SCHEMA_VERSION:
-                raise ConfigInvalid(
-                    f"the state database has schema {version}; this careweir knows {SCHEMA_VERSION}"
-                )
-            for number, step in enumerate(STEPS[version:], start=version + 1):
-                await db.execute(step)
-                await db.execute("INSERT INTO careweir_state.schema_version VALUES ($1)", number)
-    finally:
-        await db.close()
-
-
-async def _version(db: asyncpg.Connection) -> int:
-    if await db.fetchval("SELECT to_regnamespace('careweir_state')") is None:
-        return 0
-    return int(await db.fetchval("SELECT max(version) FROM careweir_state.schema_version") or 0)
+    await migrate(
+        url, what="the state database", schema="careweir_state", steps=STEPS, lock=_MIGRATION_LOCK
+    )
