@@ -6,7 +6,6 @@ either: most cards are neither accepted nor overridden. The record has each sing
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from typing import Literal
 
@@ -53,21 +52,13 @@ class ReactionCounts:
         site: str | None,
     ) -> None:
         """Count one feedback. Raises StateUnavailable."""
+
+        def changed(body: bytes | None) -> bytes:
+            known = Reactions() if body is None else msgspec.json.decode(body, type=Reactions)
+            return msgspec.json.encode(_plus(known, outcome, reason or NO_REASON))
+
         key = f"{tool}\n{site or ''}"
-        while True:
-            record = await self._state.get(KIND, key)
-            known = Reactions() if record is None else _read(record.body)
-            body = msgspec.json.encode(_plus(known, outcome, reason or NO_REASON))
-            if record is None:
-                put = await self._state.put_new(KIND, key, body, site=site, tags={"tool": tool})
-                if put.stored:
-                    return
-            elif await self._state.replace(dataclasses.replace(record, body=body)):
-                return
-
-
-def _read(body: bytes) -> Reactions:
-    return msgspec.json.decode(body, type=Reactions)
+        await self._state.update(KIND, key, changed, site=site, tags={"tool": tool})
 
 
 def _plus(known: Reactions, outcome: str, reason: str) -> Reactions:

@@ -6,7 +6,6 @@ conflicts are looked at, and only those that somebody settled.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Literal
 
 import msgspec
@@ -53,19 +52,13 @@ class ScoreCards:
                 await self._add(tool, dispute.type, mark, by)
 
     async def _add(self, tool: str, kind: str, mark: Mark, by: int) -> None:
-        while True:
-            record = await self._state.get(KIND, tool)
-            card = Card() if record is None else msgspec.json.decode(record.body, type=Card)
-            changed = Card(
-                _plus(card.total, mark, by),
-                {**card.by_type, kind: _plus(card.by_type.get(kind, Tally()), mark, by)},
-            )
-            body = msgspec.json.encode(changed)
-            if record is None:
-                if (await self._state.put_new(KIND, tool, body)).stored:
-                    return
-            elif await self._state.replace(dataclasses.replace(record, body=body)):
-                return
+        def changed(body: bytes | None) -> bytes:
+            card = Card() if body is None else msgspec.json.decode(body, type=Card)
+            of_kind = _plus(card.by_type.get(kind, Tally()), mark, by)
+            total = _plus(card.total, mark, by)
+            return msgspec.json.encode(Card(total, {**card.by_type, kind: of_kind}))
+
+        await self._state.update(KIND, tool, changed)
 
 
 def _plus(tally: Tally, mark: Mark, by: int) -> Tally:

@@ -94,6 +94,27 @@ class State:
         done = await self._backend.replace(row, record.tags, expected=record.version)
         return changed if done else None
 
+    async def update(
+        self,
+        kind: str,
+        key: str,
+        change: Callable[[bytes | None], bytes],
+        *,
+        site: str | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> None:
+        """Store what ``change`` makes of the body that is there (None: none), however often others
+        come between; ``site`` and ``tags`` are those of a new record.
+        """
+        while True:
+            record = await self.get(kind, key)
+            body = change(None if record is None else record.body)
+            if record is None:
+                if (await self.put_new(kind, key, body, site=site, tags=tags)).stored:
+                    return
+            elif await self.replace(dataclasses.replace(record, body=body)):
+                return
+
     async def find(
         self,
         kind: str,
