@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from careweir.demo import inpatient
 from careweir.wiring.house import load_house
 from careweir_fhir.bundle import ResultContext, ToolOutcome, result_bundle
 from careweir_fhir.model import Conflict, Finding
@@ -27,15 +28,8 @@ TEXT: Final = (
 )
 ASKED_BY: Final = {  # capability -> role and purpose
     "sepsis-risk": ("hospitalist", "TREAT"),
-    "deterioration-risk": ("hospitalist", "TREAT"),
-    "readmission-risk": ("hospitalist", "TREAT"),
     "chest-xray-findings": ("radiologist", "TREAT"),
-    "clinical-entities": ("hospitalist", "TREAT"),
-    "coding-suggestion": ("coder", "HPAYMT"),
-    "prior-auth": ("utilisation-review", "HPAYMT"),
-    "symptom-triage": ("hospitalist", "TREAT"),
-    "note-summary": ("hospitalist", "TREAT"),
-    "no-show-risk": ("scheduler", "HOPERAT"),
+    **inpatient.ASKED_BY,
 }
 CONFLICTS: Final = sorted(
     one.name for one in iter_modules([str(ROOT / "gateway/careweir/conflicts/rules")])
