@@ -82,9 +82,9 @@ async def _others(request: Request, actor: Actor, inference: str) -> dict[str, J
     by_kind: dict[str, list[Json]] = {}
     for one in resources_of(kept, record, house, None):
         by_kind.setdefault(one["resourceType"], []).append(one)
-    for kind in TYPES.keys() & by_kind.keys():
-        mine = by_kind[kind]
-        if kind != "Device":
+    for kind in TYPES:
+        mine = by_kind.get(kind, [])
+        if mine and kind != "Device":
             mine = open_to(actor, kept, mine, conditions(request, actor, kind, "r"))
         seen |= {name_of(one): one for one in mine}
     return seen
